@@ -1,0 +1,17 @@
+# Every job of a developer, by one word. `make` alone lists them.
+.PHONY: help install lint types test parity bench docs
+
+help:                ## list these jobs
+	@sed -n 's/^\([a-z]*\): *## /\1\t/p' Makefile
+
+install:             ## install the package, editable, with everything a developer needs
+	pip install -e '.[dev]'
+
+lint:                ## style
+	ruff check .
+
+types:               ## strict type check of the package
+	mypy
+
+test:                ## the whole suite
+	pytest

@@ -1,0 +1,262 @@
+"""The house rules, read off the syntax tree of the package: see CONTRIBUTING.md for why each stands."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import anyvlm
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "anyvlm"
+TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
+
+# Lowest first. A module may import from groups below its own line, and from its own group.
+ORDER = (
+    ("errors",),
+    ("spec",),
+    ("seq", "keys"),
+    ("parts",),
+    ("inputs",),
+    ("weights",),
+    ("parts.catalog",),
+    ("system",),
+    ("zoo",),
+    ("registry",),
+    ("data",),
+    ("generate", "train"),
+    ("evaluate", "anatomy"),
+    ("cli", "serve"),
+)
+RANK = {group: rank for rank, line in enumerate(ORDER) for group in line}
+
+PUBLIC = ("load", "system", "systems")
+VERBS = ("ask", "chat", "list", "show", "tokens")
+
+# Imports of these stay out of the package: slow, heavy, unsafe, or the reference that the tests compare with.
+BANNED = {"pickle", "dill", "cloudpickle", "marshal", "shelve", "transformers", "torchvision", "timm", "open_clip", "warnings"}
+SYNONYMS = {"embed_dim", "hidden_size", "d_model", "n_embd", "num_heads", "num_layers", "vocab_size", "patch_size"}
+
+
+def nodes(*kinds: type[ast.AST], under: str = "") -> Iterator[tuple[str, ast.AST]]:
+    """Every node of these kinds with its place, "anyvlm/keys.py:12", in files whose path starts with `under`."""
+    for path, tree in TREES.items():
+        if path.startswith(f"anyvlm/{under}"):
+            for node in ast.walk(tree):
+                if isinstance(node, kinds):
+                    yield f"{path}:{getattr(node, 'lineno', 1)}", node
+
+
+def group(module: str) -> str | None:
+    """The group of a module: "anyvlm.parts.catalog.clip" is in "parts.catalog"; None for the package's own front door."""
+    parts = module.split(".")[1:]
+    longest = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
+    return next((name for name in longest if name in RANK), parts[0] if parts else None)
+
+
+def imported(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Every module that a file imports, anywhere in it, with its line."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: imports are written in full"
+            whole = node.module or ""
+            # `from anyvlm import keys` names a module, `from anyvlm.keys import Keys` does not.
+            submodules = [f"{whole}.{alias.name}" for alias in node.names if is_module(f"{whole}.{alias.name}")]
+            yield from ((node.lineno, name) for name in submodules or [whole])
+
+
+def is_module(dotted: str) -> bool:
+    path = ROOT.joinpath(*dotted.split("."))
+    return path.with_suffix(".py").is_file() or path.is_dir()
+
+
+def test_imports_run_one_way() -> None:
+    wrong = []
+    for path, tree in TREES.items():
+        here = group(path.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+        if here is None or path == "anyvlm/__main__.py":
+            continue  # the front door imports what it opens
+        assert here in RANK, f"{path}: give the new group {here!r} its place in ORDER"
+        for line, name in imported(tree):
+            if name.split(".")[0] == "anyvlm" and (there := group(name)) != here:
+                if there is None:
+                    wrong.append(f"{path}:{line} imports the front door")
+                elif RANK[there] >= RANK[here]:
+                    wrong.append(f"{path}:{line} imports {there}, which stands beside or above {here}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_nothing_unsafe_or_heavy_is_imported() -> None:
+    wrong = [
+        f"{path}:{line} imports {name}"
+        for path, tree in TREES.items()
+        for line, name in imported(tree)
+        if name.split(".")[0] in BANNED
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_dependencies_stay_light() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    text = " ".join(project["dependencies"])
+    assert not [name for name in ("torchvision", "torchaudio", "transformers", "timm", "accelerate") if name in text]
+    assert "torch>=2.11,<2.14" in project["dependencies"]
+
+
+QUICK = ("import anyvlm", "import anyvlm.errors, anyvlm.spec, anyvlm.keys, anyvlm.registry", "import anyvlm.inputs.messages")
+
+
+@pytest.mark.parametrize("code", QUICK)
+def test_import_without_torch(code: str) -> None:
+    assert_no_torch(code)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["list"], ["list", "--json"], ["ask", "--help"]], ids=" ".join)
+def test_command_without_torch(words: list[str]) -> None:
+    assert_no_torch(
+        f"""
+import sys
+from anyvlm.cli import main
+sys.argv = ["anyvlm", *{words!r}]
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+"""
+    )
+
+
+def assert_no_torch(code: str) -> None:
+    check = "import sys; heavy = {'torch', 'transformers'} & set(sys.modules); assert not heavy, heavy"
+    done = subprocess.run([sys.executable, "-c", f"{code}\n{check}"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_public_names() -> None:
+    assert tuple(sorted(anyvlm.__all__)) == PUBLIC
+    assert all(hasattr(anyvlm, name) for name in PUBLIC)
+
+
+def test_verbs() -> None:
+    files = {path.stem for path in (PACKAGE / "cli").glob("*.py")} - {"__init__"}
+    assert {name for name in files if not name.startswith("_")} == set(VERBS)
+
+
+def test_registry_is_the_zoo() -> None:
+    """Every upper-case System constant of a zoo file has one name in the registry, and every name leads to one."""
+    from anyvlm.registry import SYSTEMS
+    from anyvlm.system import System
+
+    found = set()
+    for path in sorted((PACKAGE / "zoo").glob("*.py")):
+        if path.stem != "__init__":
+            module = __import__(f"anyvlm.zoo.{path.stem}", fromlist=["*"])
+            found |= {f"{path.stem}:{name}" for name, value in vars(module).items() if isinstance(value, System)}
+    assert found == set(SYSTEMS.values())
+
+
+def test_nothing_is_decided_by_a_name() -> None:
+    """No `"llava" in name`, `name.startswith("llava")`, `system.name == "llava"`: a fact stands in the spec."""
+    wrong = []
+    for group_ in ("parts/", "system.py", "generate/", "inputs/", "train/", "zoo/"):
+        for place, node in nodes(ast.Compare, ast.Call, under=group_):
+            if isinstance(node, ast.Compare) and is_text(node.left) and any(is_name(x) for x in node.comparators):
+                wrong.append(place)
+            elif isinstance(node, ast.Compare) and is_name(node.left) and any(is_text(x) for x in node.comparators):
+                wrong.append(place)
+            elif (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in ("startswith", "endswith", "find")
+                and is_name(node.func.value)
+                and any(is_text(argument) for argument in node.args)
+            ):
+                wrong.append(place)
+    assert not wrong, "\n".join(wrong)
+
+
+def is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def is_name(node: ast.AST) -> bool:
+    """`name`, `x.name`, `family`, `model_type`, or any of them with `.lower()`."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        node = node.func.value
+    word = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+    return word in ("name", "model", "model_name", "model_type", "family", "architecture")
+
+
+def test_only_parts_hold_modules() -> None:
+    """nn.Module is subclassed in parts/ and, for the assembled model, in system.py and the trainer's adapters."""
+    wrong = [
+        f"{place} {node.name}"
+        for place, node in nodes(ast.ClassDef)
+        if any(ast.unparse(base) in ("nn.Module", "torch.nn.Module", "Module") for base in node.bases)
+        and not place.startswith(("anyvlm/parts/", "anyvlm/system.py", "anyvlm/train/"))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_weights_load_whole_and_safely() -> None:
+    """No strict=False, no trust_remote_code, torch.load only with weights_only=True, nothing evaluated."""
+    wrong = []
+    for place, call in nodes(ast.Call):
+        given = {word.arg: word.value for word in call.keywords}
+        function = ast.unparse(call.func)
+        if ast.unparse(given.get("strict", ast.Constant(True))) == "False" and function != "zip":
+            wrong.append(f"{place} strict=False")
+        if "trust_remote_code" in given:
+            wrong.append(f"{place} trust_remote_code")
+        if function == "torch.load" and ast.unparse(given.get("weights_only", ast.Constant(False))) != "True":
+            wrong.append(f"{place} torch.load without weights_only=True")
+        if function in ("eval", "exec", "os.system"):
+            wrong.append(f"{place} {function}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_signatures_say_what_they_take() -> None:
+    """Public functions have no **kwargs and no Any. The one exception edits a spec, and checks every field's name."""
+    allowed = {"but"}
+    wrong = []
+    for place, node in nodes(ast.FunctionDef, ast.AsyncFunctionDef):
+        if node.name.startswith("_") and node.name != "__init__" or node.name in allowed:
+            continue
+        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        hints = [x.annotation for x in arguments if x.annotation] + ([node.returns] if node.returns else [])
+        if node.args.kwarg:
+            wrong.append(f"{place} {node.name}(**{node.args.kwarg.arg})")
+        if any(isinstance(part, ast.Name) and part.id == "Any" for hint in hints for part in ast.walk(hint)):
+            wrong.append(f"{place} {node.name} has Any in its signature")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_one_word_per_idea() -> None:
+    """Their words for width, depth and heads appear only as strings: keys of files that others wrote."""
+    wrong = []
+    for place, node in nodes(ast.Name, ast.arg, ast.FunctionDef):
+        word = node.id if isinstance(node, ast.Name) else node.arg if isinstance(node, ast.arg) else node.name
+        if word in SYNONYMS:
+            wrong.append(f"{place} {word}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_files_are_read_in_one_sitting() -> None:
+    """At most 500 lines a file, 100 a zoo file, 60 a function."""
+    wrong = []
+    for path, tree in TREES.items():
+        lines = len((ROOT / path).read_text().splitlines())
+        if lines > (100 if path.startswith("anyvlm/zoo/") else 500):
+            wrong.append(f"{path} has {lines} lines")
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.end_lineno - node.lineno >= 60:
+                wrong.append(f"{path}:{node.lineno} {node.name} has {node.end_lineno - node.lineno + 1} lines")
+    assert not wrong, "\n".join(wrong)
