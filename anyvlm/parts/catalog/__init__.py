@@ -1,0 +1,1 @@
+"""Named sizes of backbones and their key tables: facts, no logic."""

@@ -1,0 +1,1 @@
+"""Connectors: from an encoder's rows to the language model's."""

@@ -1,0 +1,87 @@
+"""Features: packed rows of vectors plus the (t, h, w) grid of every item; what encoders and connectors exchange.
+
+Shape letters: N rows of all items, C values per patch, D width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from math import prod
+
+import torch
+from torch import Tensor
+
+from anyvlm.spec import Spec
+
+Grid = tuple[int, int, int]
+"""Rows of one item in time, height and width."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """x_ND: the rows of all items one after another; grids: their shapes."""
+
+    x_ND: Tensor
+    grids: tuple[Grid, ...]
+
+    def __post_init__(self) -> None:
+        rows = sum(map(prod, self.grids))
+        if rows != len(self.x_ND):
+            raise ValueError(f"{len(self.x_ND)} rows for grids {self.grids}, which have {rows}")
+
+    def items(self) -> tuple[Tensor, ...]:
+        """The rows of each item."""
+        return self.x_ND.split([prod(grid) for grid in self.grids])
+
+    def groups(self) -> list[tuple[Grid, Tensor]]:
+        """Neighbouring items of one grid as batches (grid, x_BND): the form in which they are computed together."""
+        out, start = [], 0
+        for grid, run in groupby(self.grids):
+            count = len(list(run))
+            rows = count * prod(grid)
+            out.append((grid, self.x_ND[start : start + rows].unflatten(0, (count, -1))))
+            start += rows
+        return out
+
+
+def patches(pixels_BCHW: Tensor, patch: int) -> Tensor:
+    """Pixels -> (B * h * w, C * patch * patch) in row order, each patch as a convolution kernel would read it."""
+    B, C, H, W = pixels_BCHW.shape
+    x = pixels_BCHW.reshape(B, C, H // patch, patch, W // patch, patch)
+    return x.permute(0, 2, 4, 1, 3, 5).reshape(-1, C * patch * patch)
+
+
+class Encoder(Spec):
+    """Contract of encoders: patches (N, C) and grids -> Features of `width`."""
+
+    patch: int
+
+    @property
+    def out(self) -> int:
+        """Width of the rows it returns."""
+        raise NotImplementedError
+
+    def grid(self, h: int, w: int, t: int = 1) -> Grid:
+        """Grid of patches for t pictures of h x w pixels. Raises InputError for a size it cannot take."""
+        raise NotImplementedError
+
+    def rows(self, grid: Grid) -> Grid:
+        """Grid of the rows it returns for a grid of patches."""
+        return grid
+
+    def build(self) -> torch.nn.Module:
+        """The module: forward(x_NC, grids) -> Features."""
+        raise NotImplementedError
+
+
+class Connector(Spec):
+    """Contract of connectors: Features of the encoder -> Features of the language model's width."""
+
+    def count(self, grid: Grid) -> Grid:
+        """Grid of the rows it returns for an item of this grid."""
+        return grid
+
+    def build(self, into: int, out: int) -> torch.nn.Module:
+        """The module for rows of width `into`, which it turns into rows of width `out`."""
+        raise NotImplementedError

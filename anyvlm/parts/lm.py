@@ -1,0 +1,164 @@
+"""One decoder for the Llama family and its neighbours. Variation enters through specs, never through names.
+
+Sources: transformers `modeling_{llama,mistral,qwen2,phi3,cohere}.py`.
+Shape letters: B batch, T tokens, S keys, D width, H heads, G key/value heads, h head width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from anyvlm.parts.cache import Cache
+from anyvlm.parts.ffn import GLU
+from anyvlm.parts.norm import Norm, RMSNorm
+from anyvlm.parts.rope import Rope, rotate
+from anyvlm.seq import Seq, mask
+from anyvlm.spec import Spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoder(Spec):
+    """A decoder-only language model.
+
+    `head`: width of one attention head (width / heads where None). `parallel`: attention and feed-forward read the same norm
+    and are added together (Cohere). `window`: how far back a token looks (None: everything), in the layers `windowed`
+    (None: all). `context`: the longest sequence it was trained for. `logit_scale`: factor on the logits (Cohere).
+    """
+
+    vocab: int
+    width: int
+    depth: int
+    heads: int
+    kv_heads: int
+    ffn: GLU
+    context: int
+    norm: Norm = RMSNorm()
+    rope: Rope = Rope()
+    head: int | None = None
+    tied: bool = False
+    qkv_bias: bool = False
+    o_bias: bool = False
+    parallel: bool = False
+    window: int | None = None
+    windowed: tuple[int, ...] | None = None
+    logit_scale: float = 1.0
+
+    @property
+    def head_width(self) -> int:
+        """Width of one attention head."""
+        return self.head or self.width // self.heads
+
+    def build(self) -> DecoderLM:
+        """The module."""
+        return DecoderLM(self)
+
+
+@dataclass(frozen=True)
+class _Context:
+    """What all layers of one pass share: rotary tables, masks, the cache. A mask of None is "causal, nothing hidden"."""
+
+    cos: Tensor
+    sin: Tensor
+    full: Tensor | None
+    near: Tensor | None  # the mask of layers with a sliding window
+    cache: Cache | None
+
+
+class _Attention(nn.Module):
+    def __init__(self, spec: Decoder, layer: int) -> None:
+        super().__init__()
+        self.heads, self.kv_heads, self.layer = spec.heads, spec.kv_heads, layer
+        self.near = spec.window is not None and (spec.windowed is None or layer in spec.windowed)
+        h = spec.head_width
+        self.qkv = nn.Linear(spec.width, (spec.heads + 2 * spec.kv_heads) * h, bias=spec.qkv_bias)
+        self.o = nn.Linear(spec.heads * h, spec.width, bias=spec.o_bias)
+
+    def forward(self, x_BTD: Tensor, at: _Context) -> Tensor:
+        H, G = self.heads, self.kv_heads
+        qkv = self.qkv(x_BTD).unflatten(-1, (H + 2 * G, -1)).transpose(1, 2)  # (B, H + 2 G, T, h)
+        # queries and keys turn by the same tables: one call for both
+        qk, v = qkv[:, : H + G], qkv[:, H + G :]
+        q, k = rotate(qk, at.cos, at.sin).split([H, G], 1)
+        if at.cache is not None:
+            k, v = at.cache.put(self.layer, k, v)
+        seen = at.near if self.near else at.full
+        causal = seen is None and q.shape[2] > 1
+        y = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=None if seen is None else seen[:, None], is_causal=causal, enable_gqa=H != G
+        )
+        out: Tensor = self.o(y.transpose(1, 2).flatten(2))
+        return out
+
+
+class _Block(nn.Module):
+    def __init__(self, spec: Decoder, layer: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = spec.norm.build(spec.width), spec.norm.build(spec.width)
+        self.attn, self.ffn = _Attention(spec, layer), spec.ffn.build(spec.width)
+
+    def forward(self, x: Tensor, at: _Context) -> Tensor:
+        x = x + self.attn(self.norm1(x), at)
+        out: Tensor = x + self.ffn(self.norm2(x))
+        return out
+
+
+class _ParallelBlock(nn.Module):
+    def __init__(self, spec: Decoder, layer: int) -> None:
+        super().__init__()
+        self.norm1 = spec.norm.build(spec.width)
+        self.attn, self.ffn = _Attention(spec, layer), spec.ffn.build(spec.width)
+
+    def forward(self, x: Tensor, at: _Context) -> Tensor:
+        normed = self.norm1(x)
+        out: Tensor = x + self.attn(normed, at) + self.ffn(normed)
+        return out
+
+
+class DecoderLM(nn.Module):
+    """embed -> hidden -> logits, three calls, so that callers choose which rows pay for the vocabulary."""
+
+    def __init__(self, spec: Decoder) -> None:
+        super().__init__()
+        self.spec = spec
+        self.embed = nn.Embedding(spec.vocab, spec.width)
+        block = _ParallelBlock if spec.parallel else _Block
+        self.blocks = nn.ModuleList(block(spec, layer) for layer in range(spec.depth))
+        self.norm = spec.norm.build(spec.width)
+        self.head = nn.Linear(spec.width, spec.vocab, bias=False)
+        if spec.tied:
+            self.head.weight = self.embed.weight
+
+    def hidden(self, seq: Seq, cache: Cache | None = None) -> Tensor:
+        """Final-normed states (B, T, D). With a cache, its tokens come before those of `seq`, which are added to it."""
+        spec, x = self.spec, seq.x_BTD
+        keys = seq if cache is None else cache.extend(seq)
+        cos, sin = (table.to(x.dtype) for table in spec.rope.tables(seq.pos_PBT, spec.head_width))
+        full = None if _plain(seq, keys) else mask(seq, keys)
+        near = full
+        if spec.window is not None and keys.seg_BT.shape[1] > spec.window:
+            near = mask(seq, keys, spec.window)
+        at = _Context(cos, sin, full, near, cache)
+        for block in self.blocks:
+            x = block(x, at)
+        out: Tensor = self.norm(x)
+        return out
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(..., D) -> (..., V)."""
+        out: Tensor = self.head(hidden)
+        return out if self.spec.logit_scale == 1.0 else out * self.spec.logit_scale
+
+
+def _plain(q: Seq, k: Seq) -> bool:
+    """Nothing is hidden but the future: one sample per row without padding, every token a block of its own.
+
+    Then no mask has to be built. Only the whole prompt or a single new token qualify.
+    """
+    T, S = q.seg_BT.shape[1], k.seg_BT.shape[1]
+    if T not in (1, S) or bool((k.seg_BT != k.seg_BT[:, :1]).any()) or bool((k.seg_BT[:, 0] < 0).any()):
+        return False
+    return T == 1 or bool((q.block_BT.diff(dim=1) > 0).all())

@@ -1,0 +1,46 @@
+"""Normalisations. The epsilon is a fact of a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from anyvlm.spec import Spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerNorm(Spec):
+    """Mean and variance; Cohere and some others have no bias."""
+
+    eps: float = 1e-5
+    bias: bool = True
+
+    def build(self, width: int) -> nn.Module:
+        """The module for rows of `width`."""
+        return nn.LayerNorm(width, eps=self.eps, bias=self.bias)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RMSNorm(Spec):
+    """Root mean square only, computed in fp32 whatever the dtype (Llama family)."""
+
+    eps: float = 1e-6
+
+    def build(self, width: int) -> nn.Module:
+        """The module for rows of `width`."""
+        return _RMSNorm(width, self.eps)
+
+
+class _RMSNorm(nn.Module):
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight, self.eps = nn.Parameter(torch.ones(width)), eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        # One fused call; torch accumulates in fp32 for bf16 inputs, as the reference does by hand.
+        return nn.functional.rms_norm(x, self.weight.shape, self.weight, self.eps)
+
+
+Norm = LayerNorm | RMSNorm

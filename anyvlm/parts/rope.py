@@ -1,0 +1,101 @@
+"""Rotary positions and their scalings. Sources: RoFormer (2104.09864); transformers `modeling_rope_utils.py`.
+
+Shape letters: P position axes, B batch, T tokens, h head width.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from anyvlm.spec import Spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rope(Spec):
+    """Frequencies theta^(-2i/h); `scaling` changes them for contexts longer than the trained one."""
+
+    theta: float = 10_000.0
+    scaling: Linear | Llama3 | LongRope | Yarn | None = None
+
+    def tables(self, pos_PBT: Tensor, h: int) -> tuple[Tensor, Tensor]:
+        """cos and sin, each (B, 1, T, h / 2), in fp32."""
+        freq, gain = self.frequencies(h, int(pos_PBT.max()) + 1 if isinstance(self.scaling, LongRope) else 0)
+        angle_BTh = pos_PBT[0].to(torch.float32)[..., None] * freq.to(pos_PBT.device)
+        return (angle_BTh.cos() * gain)[:, None], (angle_BTh.sin() * gain)[:, None]
+
+    def frequencies(self, h: int, length: int = 0) -> tuple[Tensor, float]:
+        """The h / 2 frequencies and the factor on cos and sin; only LongRope looks at the `length` of the sequence."""
+        freq = self.theta ** (-torch.arange(0, h, 2, dtype=torch.int64).float() / h)
+        return (freq, 1.0) if self.scaling is None else self.scaling.scale(freq, self.theta, length)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear(Spec):
+    """Positions divided by a factor."""
+
+    factor: float
+
+    def scale(self, freq: Tensor, theta: float, length: int) -> tuple[Tensor, float]:
+        """Frequencies and gain after scaling."""
+        return freq / self.factor, 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Llama3(Spec):
+    """Long wavelengths stretched, short ones kept, a smooth ramp between (Llama 3.1)."""
+
+    factor: float
+    low: float
+    high: float
+    original: int
+
+    def scale(self, freq: Tensor, theta: float, length: int) -> tuple[Tensor, float]:
+        """Frequencies and gain after scaling."""
+        turns = self.original * freq / (2 * math.pi)
+        ramp = ((turns - self.low) / (self.high - self.low)).clamp(0, 1)
+        return (1 - ramp) * freq / self.factor + ramp * freq, 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LongRope(Spec):
+    """A factor for each frequency; one list within the original context, another beyond it (Phi-3 128k)."""
+
+    short: tuple[float, ...]
+    long: tuple[float, ...]
+    original: int
+    context: int
+
+    def scale(self, freq: Tensor, theta: float, length: int) -> tuple[Tensor, float]:
+        """Frequencies and gain after scaling."""
+        factor = self.context / self.original
+        gain = math.sqrt(1 + math.log(factor) / math.log(self.original)) if factor > 1 else 1.0
+        return freq / torch.tensor(self.long if length > self.original else self.short), gain
+
+
+@dataclass(frozen=True, kw_only=True)
+class Yarn(Spec):
+    """Interpolation by wavelength with a temperature (2309.00071)."""
+
+    factor: float
+    original: int
+    fast: float = 32.0
+    slow: float = 1.0
+
+    def scale(self, freq: Tensor, theta: float, length: int) -> tuple[Tensor, float]:
+        """Frequencies and gain after scaling."""
+        h = 2 * len(freq)
+        low, high = (h * math.log(self.original / (turns * 2 * math.pi)) / (2 * math.log(theta)) for turns in (self.fast, self.slow))
+        low, high = max(math.floor(low), 0), min(math.ceil(high), h - 1)
+        ramp = ((torch.arange(h // 2) - low) / max(high - low, 0.001)).clamp(0, 1)
+        return freq / self.factor * ramp + freq * (1 - ramp), 0.1 * math.log(self.factor) + 1 if self.factor > 1 else 1.0
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """x (B, H, T, h) turned by tables (B, 1, T, h / 2); pairs are (i, i + h / 2)."""
+    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
+    a, b = x.chunk(2, -1)
+    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)

@@ -1,0 +1,155 @@
+"""The plain vision transformer with its published variations: CLIP, SigLIP, DINOv2.
+
+Sources: ViT (2010.11929); transformers `modeling_clip.py`, `modeling_siglip.py`, `modeling_dinov2.py`.
+Shape letters: N rows of all items, C values per patch, B items, n tokens per item, D width, H heads, h head width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from anyvlm.errors import InputError
+from anyvlm.parts.features import Encoder, Features, Grid
+from anyvlm.parts.ffn import MLP
+from anyvlm.parts.norm import LayerNorm
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViT(Encoder):
+    """A ViT trained at `size` pixels.
+
+    `layers`: which hidden states are returned, side by side: -1 is the last block's output, -2 the one before (LLaVA), 0 the
+    embeddings; () is the last one after the final norm. `cls`: it has a class token; `keep_cls`: that token is returned as
+    the first row. `resize`: other sizes than `size` interpolate the position table, else they are refused.
+    """
+
+    width: int
+    depth: int
+    heads: int
+    patch: int
+    size: int
+    ffn: MLP
+    norm: LayerNorm
+    cls: bool = True
+    keep_cls: bool = False
+    stem_bias: bool = False
+    pre_norm: bool = False
+    post_norm: bool = True
+    layer_scale: bool = False
+    resize: bool = False
+    layers: tuple[int, ...] = ()
+
+    @property
+    def out(self) -> int:
+        """Width of the returned rows."""
+        return self.width * max(1, len(self.layers))
+
+    def grid(self, h: int, w: int, t: int = 1) -> Grid:
+        """Patches of t pictures; h and w must be whole patches, and `size` unless positions are interpolated."""
+        if not self.resize and (h, w) != (self.size, self.size):
+            raise InputError(f"This encoder takes pictures of {self.size} x {self.size} pixels, not {w} x {h}.")
+        if h % self.patch or w % self.patch:
+            raise InputError(f"A picture of {w} x {h} pixels is not a whole number of {self.patch}-pixel patches.")
+        return (t, h // self.patch, w // self.patch)
+
+    def rows(self, grid: Grid) -> Grid:
+        """With the class token kept the rows are a list, no longer a grid."""
+        t, h, w = grid
+        return (t, 1, h * w + 1) if self.keep_cls else grid
+
+    def build(self) -> ViTEncoder:
+        """The module."""
+        return ViTEncoder(self)
+
+    @property
+    def runs(self) -> int:
+        """Blocks that must be computed for `layers`; later ones are only kept for export."""
+        return max((layer if layer >= 0 else self.depth + 1 + layer for layer in self.layers), default=self.depth)
+
+
+class _Attention(nn.Module):
+    def __init__(self, spec: ViT) -> None:
+        super().__init__()
+        self.heads = spec.heads
+        self.qkv, self.o = nn.Linear(spec.width, 3 * spec.width), nn.Linear(spec.width, spec.width)
+
+    def forward(self, x_BnD: Tensor) -> Tensor:
+        q, k, v = self.qkv(x_BnD).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, H, n, h)
+        out: Tensor = self.o(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return out
+
+
+class _Block(nn.Module):
+    def __init__(self, spec: ViT) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = spec.norm.build(spec.width), spec.norm.build(spec.width)
+        self.attn, self.ffn = _Attention(spec), spec.ffn.build(spec.width)
+        if spec.layer_scale:
+            self.scale1, self.scale2 = nn.Parameter(torch.ones(spec.width)), nn.Parameter(torch.ones(spec.width))
+        self.layer_scale = spec.layer_scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.layer_scale:
+            x = x + self.scale1 * self.attn(self.norm1(x))
+            return x + self.scale2 * self.ffn(self.norm2(x))
+        x = x + self.attn(self.norm1(x))
+        out: Tensor = x + self.ffn(self.norm2(x))
+        return out
+
+
+class ViTEncoder(nn.Module):
+    """Patches (N, C) -> Features; items of one grid are computed as a batch."""
+
+    def __init__(self, spec: ViT) -> None:
+        super().__init__()
+        self.spec = spec
+        self.stem = nn.Linear(3 * spec.patch**2, spec.width, bias=spec.stem_bias)
+        self.pos = nn.Parameter(torch.randn((spec.size // spec.patch) ** 2 + spec.cls, spec.width) * 0.02)
+        if spec.cls:
+            self.cls = nn.Parameter(torch.randn(spec.width) * 0.02)
+        if spec.pre_norm:
+            self.norm_pre = spec.norm.build(spec.width)
+        self.blocks = nn.ModuleList(_Block(spec) for _ in range(spec.depth))
+        if spec.post_norm:
+            self.norm = spec.norm.build(spec.width)
+
+    def forward(self, x_NC: Tensor, grids: tuple[Grid, ...]) -> Features:
+        """x_NC: flattened patches of all items, row by row; grids: their patches in time, height and width."""
+        outs = [self._run(x_BnC, grid).flatten(0, 1) for grid, x_BnC in Features(x_NC, grids).groups()]
+        return Features(outs[0] if len(outs) == 1 else torch.cat(outs), tuple(map(self.spec.rows, grids)))
+
+    def _run(self, x_BnC: Tensor, grid: Grid) -> Tensor:
+        """One batch of equal grids: (B, n, C) -> (B, rows, out). Frames of one item do not see each other."""
+        spec, (t, h, w) = self.spec, grid
+        x = self.stem(x_BnC.reshape(-1, h * w, x_BnC.shape[-1]))
+        pos_nD = self.positions(h, w)
+        if spec.cls:
+            x = torch.cat([self.cls.expand(len(x), 1, -1), x], 1)
+        x = x + pos_nD
+        if spec.pre_norm:
+            x = self.norm_pre(x)
+        states = [x]
+        for block in self.blocks[: spec.runs]:
+            x = block(x)
+            states.append(x)
+        if spec.layers:
+            x = torch.cat([states[layer if layer >= 0 else spec.depth + 1 + layer] for layer in spec.layers], -1)
+        elif spec.post_norm:
+            x = self.norm(x)
+        if spec.cls and not spec.keep_cls:
+            x = x[:, 1:]
+        return x.reshape(len(x_BnC), -1, spec.out)
+
+    def positions(self, h: int, w: int) -> Tensor:
+        """Position table for a grid of h x w patches, interpolated (bicubic, as DINOv2) where it was learned for another."""
+        spec, side = self.spec, self.spec.size // self.spec.patch
+        if (h, w) == (side, side):
+            return self.pos
+        head, table = self.pos[: int(spec.cls)], self.pos[int(spec.cls) :]
+        square = table.float().reshape(1, side, side, -1).permute(0, 3, 1, 2)
+        out = F.interpolate(square, size=(h, w), mode="bicubic", align_corners=False)
+        return torch.cat([head, out.permute(0, 2, 3, 1).reshape(h * w, -1).to(head.dtype)])

@@ -1,0 +1,217 @@
+"""A system is data: streams feed a language model, stages train it, checkpoints fill it. `VLM` is the module it builds.
+
+Shape letters: B batch, T tokens, D width, N rows of all items, C values per patch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from anyvlm.errors import SpecError
+from anyvlm.inputs.policy import ImagePolicy
+from anyvlm.inputs.template import Template
+from anyvlm.keys import Layout
+from anyvlm.parts.cache import Cache
+from anyvlm.parts.features import Connector, Encoder, Features, Grid
+from anyvlm.parts.lm import Decoder
+from anyvlm.seq import Kind, Seq, blocks
+from anyvlm.spec import Spec
+from anyvlm.weights.sources import Source
+
+# Specs ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stream(Spec):
+    """One modality's way in: policy (picture -> pixels), encoder, connector, and the kind of token its rows become."""
+
+    policy: ImagePolicy
+    encoder: Encoder
+    connector: Connector
+    kind: Kind = Kind.IMAGE
+
+    def patches(self, width: int, height: int) -> Grid:
+        """Grid of patches the encoder reads for a picture of this size in pixels."""
+        h, w = self.policy.plan(width, height)
+        return self.encoder.grid(h, w)
+
+    def grid(self, width: int, height: int) -> Grid:
+        """Grid of token rows for a picture of this size in pixels: the count law, from sizes alone."""
+        return self.connector.count(self.encoder.rows(self.patches(width, height)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lora(Spec):
+    """Low-rank updates (2106.09685) of the linear layers whose names match `on`; scale is alpha / rank."""
+
+    rank: int
+    alpha: float
+    on: tuple[str, ...] = ("lm.blocks.*",)
+    dropout: float = 0.0
+    lr: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage(Spec):
+    """One training step of a recipe, with the paper's numbers; None where the paper does not say.
+
+    `train`: globs of the parameters that move; `lora`: low-rank updates beside them; `losses`: name -> weight;
+    `batch`: samples per update; `epochs` or `steps`: how long; `rates`: learning rates of parts that differ, by glob.
+    """
+
+    name: str
+    train: tuple[str, ...]
+    data: tuple[str, ...] = ()
+    losses: dict[str, float] = field(default_factory=lambda: {"next_token": 1.0})
+    lora: Lora | None = None
+    lr: float | None = None
+    rates: dict[str, float] = field(default_factory=dict)
+    batch: int | None = None
+    epochs: float | None = None
+    steps: int | None = None
+    warmup: float = 0.03
+    schedule: str = "cosine"
+    weight_decay: float = 0.0
+    context: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(Spec):
+    """Where weights come from, and the ways in which such files name them (the first is how we export)."""
+
+    source: Source
+    layouts: tuple[Layout, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meta(Spec):
+    """Facts for people: `paper` is an arXiv number or an address, `row` the catalogue row."""
+
+    paper: str
+    year: int
+    license: str
+    family: str
+    row: str
+    summary: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class System(Spec):
+    """A named VLM: everything that reproduces it.
+
+    `placeholder`: the token whose places image rows take in prompt ids. `tokenizer`: the source it is read from.
+    `fresh`: globs of parameters that no checkpoint fills. A language model alone is a System without streams.
+    """
+
+    name: str
+    lm: Decoder
+    streams: dict[str, Stream]
+    template: Template
+    meta: Meta
+    placeholder: str = "<image>"
+    tokenizer: Source | None = None
+    checkpoints: tuple[Checkpoint, ...] = ()
+    fresh: tuple[str, ...] = ()
+    stages: tuple[Stage, ...] = ()
+
+    def build(self) -> VLM:
+        """The module, with random weights."""
+        return VLM(self)
+
+    def part(self, prefix: str) -> Spec:
+        """The spec whose parameters lie under a prefix: "lm.", "encoders.image.", "connectors.image." or "" (this one)."""
+        match prefix.rstrip(".").split("."):
+            case [""]:
+                return self
+            case ["lm"]:
+                return self.lm
+            case ["encoders", name] if name in self.streams:
+                return self.streams[name].encoder
+            case ["connectors", name] if name in self.streams:
+                return self.streams[name].connector
+        raise SpecError(f"The system '{self.name}' has no part at '{prefix}'.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VisionSystem(Spec):
+    """A vision encoder alone, with its preprocessing and weights."""
+
+    name: str
+    encoder: Encoder
+    policy: ImagePolicy
+    meta: Meta
+    checkpoints: tuple[Checkpoint, ...] = ()
+    fresh: tuple[str, ...] = ()
+
+    def build(self) -> nn.Module:
+        """The encoder."""
+        return self.encoder.build()
+
+    def part(self, prefix: str) -> Spec:
+        """The encoder, whose parameters have no prefix."""
+        if prefix:
+            raise SpecError(f"The encoder '{self.name}' has no part at '{prefix}'.")
+        return self.encoder
+
+
+# Modules --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Flattened patches (N, C) of all items of one stream, and their grids of patches."""
+
+    x_NC: Tensor
+    grids: tuple[Grid, ...]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a VLM reads. kind_BT marks the places that rows of a stream take; seg_BT is -1 on padding."""
+
+    ids_BT: Tensor
+    kind_BT: Tensor
+    pos_PBT: Tensor
+    seg_BT: Tensor
+    media: Mapping[str, Pixels]
+    labels_BT: Tensor | None = None  # the id to predict *at* each place, -100 where nothing is learned
+
+
+class VLM(nn.Module):
+    """Parameters lie under `lm.`, `encoders.<stream>.` and `connectors.<stream>.`."""
+
+    def __init__(self, spec: System) -> None:
+        super().__init__()
+        self.spec = spec
+        self.lm = spec.lm.build()
+        self.encoders = nn.ModuleDict({name: stream.encoder.build() for name, stream in spec.streams.items()})
+        self.connectors = nn.ModuleDict(
+            {name: s.connector.build(s.encoder.out, spec.lm.width) for name, s in spec.streams.items()}
+        )
+
+    def features(self, media: Mapping[str, Pixels]) -> dict[str, Features]:
+        """Rows of every stream, ready to be laid into the sequence."""
+        return {name: self.connectors[name](self.encoders[name](p.x_NC, p.grids)) for name, p in media.items()}
+
+    def assemble(self, batch: Batch, features: Mapping[str, Features] | None = None) -> Seq:
+        """Embed the text and lay the rows of each stream over the places the plan kept for them.
+
+        `features`: rows computed before, in place of `batch.media`. Raises ValueError where plan and rows disagree.
+        """
+        x_BTD = self.lm.embed(batch.ids_BT)
+        for name, rows in (self.features(batch.media) if features is None else features).items():
+            at_BT = batch.kind_BT == self.spec.streams[name].kind
+            if int(at_BT.sum()) != len(rows.x_ND):
+                raise ValueError(f"stream '{name}': {int(at_BT.sum())} places in the plan for {len(rows.x_ND)} rows")
+            x_BTD = x_BTD.masked_scatter(at_BT[..., None], rows.x_ND.to(x_BTD.dtype))
+        return Seq(x_BTD, batch.kind_BT, batch.pos_PBT, blocks(batch.kind_BT), batch.seg_BT)
+
+    def forward(self, batch: Batch, cache: Cache | None = None) -> Tensor:
+        """Logits (B, T, vocab)."""
+        return self.lm.logits(self.lm.hidden(self.assemble(batch), cache))
+
