@@ -1,7 +1,7 @@
 """Documents that cannot lie: every command and every Python block of README.md, CONTRIBUTING.md and docs/ is run.
 
-A ```bash fence holds one command a line. A ```console fence holds `$ command` lines, each followed by what it prints, where
-`...` stands for anything. The fences of one document run in order in one temporary directory that has examples/ in it.
+A ```bash fence holds one command a line. A ```console fence holds `$ command` lines, each followed by what it prints,
+where `...` stands for anything. The fences of one document run in order in one temporary directory with examples/ in it.
 A command that sets up an environment is not repeated inside this one: it must be one of the two that .ci/run relies on.
 """
 
@@ -94,7 +94,7 @@ def run(command: list[str], where: str, desk: Path, environment: dict[str, str])
 
 
 def test_readme_opens_with_two_commands() -> None:
-    """One sets up and asks, the other sets up and tests; .ci/run takes the second from the README, so they are the same."""
+    """One sets up and asks, the other sets up and tests; .ci/run takes the second as it stands there."""
     lines = [line for block in blocks(ROOT / "README.md") for line, _ in commands(block)]
     first, second = (line for line in lines if line.startswith("pip install"))
     assert first.startswith(f"{SETUPS[0]} && anyvlm ask examples/")
