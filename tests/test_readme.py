@@ -1,7 +1,7 @@
 """Documents that cannot lie: every command and every Python block of README.md, CONTRIBUTING.md and docs/ is run.
 
 A ```bash fence holds one command a line. A ```console fence holds `$ command` lines, each followed by what it prints,
-where `...` stands for anything. The fences of one document run in order in one temporary directory with examples/ in it.
+where `...` is anything. The fences of one document run in order in one temporary directory with examples/ in it.
 A command that sets up an environment is not repeated inside this one: it must be one of the two that .ci/run relies on.
 """
 
