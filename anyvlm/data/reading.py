@@ -1,0 +1,73 @@
+"""Rendered words and numbers to read."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.random import Generator
+from PIL import Image, ImageDraw
+
+from anyvlm.data.ask import pick
+from anyvlm.data.grammar import READING, READING_WORD
+from anyvlm.data.paint import background
+from anyvlm.data.sample import SIDE, Box, Pixels, Sample, Turn
+from anyvlm.data.words import faces, font, words
+
+PADDING = 6  # pixels kept free around the text
+
+
+def _ink(rng: Generator, canvas: Pixels) -> tuple[int, int, int]:
+    """A colour that contrasts with the picture's mean brightness."""
+    dark = canvas.mean() > 127
+    low, high = (0, 90) if dark else (190, 256)
+    ink = rng.integers(low, high, 3)
+    if dark and rng.random() < 0.4:
+        ink[:] = rng.integers(0, 40)
+    return int(ink[0]), int(ink[1]), int(ink[2])
+
+
+def write(rng: Generator, canvas: Pixels, lines: list[str]) -> tuple[Pixels, Box]:
+    """Draw lines of text as large as a random size allows, slightly turned at times; returns a new picture and the box."""
+    face, size = int(rng.integers(faces())), int(rng.integers(26, 64))
+    text = "\n".join(lines)
+    layer = Image.new("L", (SIDE, SIDE))
+    pen = ImageDraw.Draw(layer)
+    while True:
+        left, top, right, bottom = pen.multiline_textbbox((0, 0), text, font(face, size), spacing=size // 5)
+        width, height = int(right - left + 1), int(bottom - top + 1)
+        if width <= SIDE - 2 * PADDING and height <= SIDE - 2 * PADDING or size <= 14:
+            break
+        size -= 2
+    x = int(rng.integers(PADDING, max(PADDING + 1, SIDE - width - PADDING)))
+    y = int(rng.integers(PADDING, max(PADDING + 1, SIDE - height - PADDING)))
+    ink = _ink(rng, canvas)
+    pen.multiline_text((x - left, y - top), text, 255, font(face, size), spacing=size // 5, align=pick(rng, ("left", "center")))
+    if rng.random() < 0.3 and width < SIDE - 30 and height < SIDE - 30:
+        turned = layer.rotate(float(rng.uniform(-8, 8)), Image.Resampling.BILINEAR, center=(x + width / 2, y + height / 2))
+        inside = turned.getbbox()
+        if inside and min(inside[0], inside[1], SIDE - inside[2], SIDE - inside[3]) > 1:
+            layer = turned
+    alpha = np.asarray(layer)[..., None].astype(np.uint16)
+    mixed = (canvas * (255 - alpha) + np.array(ink, np.uint16) * alpha + 127) // 255
+    x0, y0, x1, y1 = layer.getbbox() or (x, y, x + width, y + height)
+    return mixed.astype(np.uint8), Box(x0, y0, x1, y1, text.replace("\n", " ").lower())
+
+
+def reading(rng: Generator, evaluation: bool = False) -> Sample:
+    """One to four words, or a number; `evaluation` draws single words that training never shows."""
+    vocabulary = words(evaluation)
+    number = 1 if evaluation else int(rng.choice((1, 2, 3, 4), p=(0.45, 0.25, 0.2, 0.1)))
+    if not evaluation and rng.random() < 0.08:
+        lines = [str(rng.integers(0, 10 ** int(rng.integers(1, 5))))]
+    else:
+        style = pick(rng, (str.lower, str.lower, str.capitalize, str.upper))
+        lines = [style(pick(rng, vocabulary)) for _ in range(number)]
+        if len(lines) == 2 and len("".join(lines)) <= 12 and rng.random() < 0.6:
+            lines = [" ".join(lines)]
+    canvas = background(rng)
+    while canvas.std() > 60:
+        canvas = background(rng)
+    image, box = write(rng, canvas, lines)
+    shown = " ".join(lines)
+    forms = READING_WORD if " " not in shown and not shown.isdigit() else READING
+    question, answer = pick(rng, forms)
+    return Sample(image, (box,), (Turn(question, answer.format(shown), shown.lower(), "reading"),), "reading")

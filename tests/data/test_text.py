@@ -1,0 +1,75 @@
+"""Reading, easy-vqa and plain chat."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from anyvlm.data import quiz
+from anyvlm.data.chat import chat
+from anyvlm.data.reading import reading
+from anyvlm.data.sample import SIDE
+from anyvlm.data.score import correct
+from anyvlm.data.words import words
+
+
+@pytest.fixture
+def word_packages() -> None:
+    for package in ("mnemonic", "xkcdpass", "font_roboto", "font_lato"):
+        pytest.importorskip(package)
+
+
+def test_words_for_evaluation_are_never_trained_on(word_packages: None) -> None:
+    seen, kept = set(words(False)), set(words(True))
+    assert not seen & kept and len(seen) >= 2_000 and 0.08 < len(kept) / len(seen | kept) < 0.12
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        assert not set(reading(rng).turns[0].key.split()) & kept
+    assert {reading(rng, evaluation=True).turns[0].key for _ in range(20)} <= kept
+
+
+def test_text_is_drawn_inside_and_can_be_seen(word_packages: None) -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(80):
+        sample = reading(rng)
+        box, (turn,) = sample.boxes[0], sample.turns
+        assert 0 <= box.x0 < box.x1 <= SIDE and 0 <= box.y0 < box.y1 <= SIDE
+        assert box.name == turn.key and correct("reading", turn.answer, turn.key)
+        assert sample.image is not None
+        assert sample.image[box.y0 : box.y1, box.x0 : box.x1].std() > 8
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "said"),
+    [
+        ("is no circle present?", "yes", "Yes, there is no circle."),
+        ("is no blue shape present?", "no", "No, there is a blue shape."),
+        ("is there a teal shape?", "yes", "Yes, there is a teal shape."),
+        ("does the image not contain a triangle?", "yes", "Yes, there is no triangle."),
+        ("what color is the shape?", "gray", "The color is gray."),
+        ("what is the blue shape?", "circle", "The shape is a circle."),
+    ],
+)
+def test_easy_vqa_sentences(question: str, answer: str, said: str) -> None:
+    assert quiz.sentence(question, answer) == said
+    assert correct("easy_vqa", said, answer)
+
+
+def test_easy_vqa_questions_are_put_in_true_sentences() -> None:
+    pytest.importorskip("easy_vqa")
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        sample = quiz.quiz(rng)
+        assert sample.image is not None and sample.image.shape == (SIDE, SIDE, 3)
+        stated = {t.answer.split(", ")[-1] for t in sample.turns}
+        for kind in {s.removeprefix("there is a ") for s in stated if s.startswith("there is a ")}:
+            assert f"there is no {kind}" not in stated
+        assert all(correct(t.task, t.answer, t.key) for t in sample.turns)
+
+
+def test_chat_has_no_picture_and_is_seeded() -> None:
+    a = [chat(np.random.default_rng(5)) for _ in range(2)]
+    assert a[0] == a[1] and a[0].image is None
+    rng = np.random.default_rng(0)
+    questions = {turn.question for _ in range(2_000) for turn in chat(rng).turns}
+    assert len(questions) > 500
