@@ -200,6 +200,19 @@ def rename(table: Mapping[str, str]) -> tuple[Rule, ...]:
     return tuple(Rule(theirs=(theirs,), ours=(ours,)) for theirs, ours in table.items())
 
 
+def moved(keys: Keys, old: str, new: str) -> Keys:
+    """The table of files in which the names that begin with `old` begin with `new` instead."""
+
+    def name(theirs: str) -> str:
+        return new + theirs.removeprefix(old) if theirs.startswith(old) else theirs
+
+    return Keys(
+        rules=tuple(rule.but(theirs=tuple(map(name, rule.theirs))) for rule in keys.rules),
+        ties=tuple(Tie(theirs=name(tie.theirs), of=name(tie.of)) for tie in keys.ties),
+        ignore=tuple(map(name, keys.ignore)),
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Mount(Spec):
     """A table at a prefix: checkpoint names under `theirs` are the part at `ours` ("lm.", "encoders.image.")."""
@@ -211,11 +224,15 @@ class Mount(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class Layout(Spec):
-    """One way in which published files name their tensors: all mounts of a checkpoint."""
+    """One way in which published files name their tensors: all mounts of a checkpoint. Without mounts the names are ours."""
 
     name: str
     mounts: tuple[Mount, ...]
     ignore: tuple[str, ...] = ()
+
+
+OURS = Layout(name="anyvlm", mounts=())
+"""The layout of what `weights.save` writes."""
 
 
 # Matching -------------------------------------------------------------------------------------------------------------
@@ -276,7 +293,9 @@ def _write(pattern: str, parts: tuple[str, ...]) -> str:
     return pattern.format(*parts[:-1]) + parts[-1]
 
 
-def _assign(names: Iterable[str], mounts: tuple[Mount, ...], side: str) -> Iterator[tuple[Mount, Rule, dict[tuple[str, ...], dict[int, str]], list[str]]]:
+def _assign(
+    names: Iterable[str], mounts: tuple[Mount, ...], side: str
+) -> Iterator[tuple[Mount, Rule, dict[tuple[str, ...], dict[int, str]], list[str]]]:
     """For every rule: which of `names` it claims, grouped by their numbers and last step."""
     left = sorted(names)
     for mount in sorted(mounts, key=lambda mount: -len(getattr(mount, side))):
@@ -295,6 +314,8 @@ def _assign(names: Iterable[str], mounts: tuple[Mount, ...], side: str) -> Itera
 def match(names: Iterable[str], layout: Layout, part: Callable[[str], Spec]) -> Match:
     """Plan how a checkpoint with these tensor names fills a system; `part` gives the spec mounted at a prefix of ours."""
     left = set(names)
+    if not layout.mounts:
+        return Match(layout, tuple(Step((name,), (name,), (), part("")) for name in sorted(left)), (), (), (), ())
     ignored = {name for name in left for glob in layout.ignore if fnmatchcase(name, glob)}
     ties = []
     for mount in layout.mounts:
@@ -330,6 +351,8 @@ def choose(names: Iterable[str], layouts: tuple[Layout, ...], part: Callable[[st
 
 def export_steps(names: Iterable[str], layout: Layout, part: Callable[[str], Spec]) -> tuple[Step, ...]:
     """Plan how our tensors are written in a layout. Raises WeightsError for one the layout has no name for."""
+    if not layout.mounts:
+        return tuple(Step((name,), (name,), (), part("")) for name in names)
     steps = []
     left: list[str] = []
     for mount, rule, groups, rest in _assign(names, layout.mounts, "ours"):
@@ -357,31 +380,30 @@ def revert(ours: Mapping[str, Tensor], layout: Layout, part: Callable[[str], Spe
         yield from zip(step.theirs, step.export([ours[name] for name in step.ours]), strict=True)
 
 
-def audit(shapes: Mapping[str, tuple[int, ...]], params: Mapping[str, tuple[int, ...]], plan: Match, fresh: tuple[str, ...] = ()) -> None:
+def audit(
+    files: Sequence[tuple[Mapping[str, tuple[int, ...]], Match]],
+    params: Mapping[str, tuple[int, ...]],
+    fresh: tuple[str, ...] = (),
+) -> None:
     """Account for every parameter and every checkpoint tensor, by names and shapes; raise WeightsError in sentences.
 
-    `shapes`: the checkpoint's tensors; `params`: ours; `fresh`: globs of parameters that no checkpoint fills.
+    `files`: for each checkpoint its tensors' shapes and what is made of them; `params`: ours; `fresh`: globs of parameters
+    that no checkpoint fills.
     """
-    import torch
-
-    meta = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+    faults: list[str] = []
     found: dict[str, tuple[int, ...]] = {}
-    faults = [f"The checkpoint is incomplete: {sentence}." for sentence in plan.incomplete]
-    for step in plan.steps:
-        try:
-            for name, tensor in zip(step.ours, step.load([meta[name] for name in step.theirs]), strict=True):
-                found[name] = tuple(tensor.shape)
-        except WeightsError as error:
-            faults.append(str(error))
-            found.update({name: params.get(name, ()) for name in step.ours})
-    missing = [p for p in params if p not in found and not any(fnmatchcase(p, glob) for glob in fresh)]
-    extra = [p for p in found if p not in params]
-    if missing:
+    for shapes, plan in files:
+        faults += [f"The checkpoint is incomplete: {sentence}." for sentence in plan.incomplete]
+        filled = _filled(shapes, params, plan, faults)
+        if twice := sorted(found.keys() & filled.keys()):
+            faults.append(f"Two checkpoints fill {_some(twice)}.")
+        found |= filled
+        if plan.unclaimed:
+            faults.append(f"Nothing claims the checkpoint's {_some(plan.unclaimed)}.")
+    if missing := [p for p in params if p not in found and not any(fnmatchcase(p, glob) for glob in fresh)]:
         faults.append(f"The checkpoint lacks {_some(missing)}.")
-    if extra:
+    if extra := [p for p in found if p not in params]:
         faults.append(f"The system has no {_some(extra)}, which the checkpoint would fill.")
-    if plan.unclaimed:
-        faults.append(f"Nothing claims the checkpoint's {_some(plan.unclaimed)}.")
     faults += [
         f"{name} has shape {shape} in the checkpoint and {params[name]} in the system."
         for name, shape in found.items()
@@ -390,6 +412,24 @@ def audit(shapes: Mapping[str, tuple[int, ...]], params: Mapping[str, tuple[int,
     if faults:
         more = f" (and {len(faults) - 8} more)" if len(faults) > 8 else ""
         raise WeightsError("The checkpoint does not fit the system. " + " ".join(faults[:8]) + more)
+
+
+def _filled(
+    shapes: Mapping[str, tuple[int, ...]], params: Mapping[str, tuple[int, ...]], plan: Match, faults: list[str]
+) -> dict[str, tuple[int, ...]]:
+    """Our names and shapes after every step, run on meta tensors; a step that fails adds its sentence to `faults`."""
+    import torch
+
+    meta = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+    filled: dict[str, tuple[int, ...]] = {}
+    for step in plan.steps:
+        try:
+            for name, tensor in zip(step.ours, step.load([meta[name] for name in step.theirs]), strict=True):
+                filled[name] = tuple(tensor.shape)
+        except WeightsError as error:
+            faults.append(str(error))
+            filled.update({name: params.get(name, ()) for name in step.ours})
+    return filled
 
 
 def _some(names: Sequence[str], limit: int = 6) -> str:

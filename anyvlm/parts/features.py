@@ -46,9 +46,13 @@ class Features:
 
 
 def patches(pixels_BCHW: Tensor, patch: int) -> Tensor:
-    """Pixels -> (B * h * w, C * patch * patch) in row order, each patch as a convolution kernel would read it."""
+    """Pixels -> (B * h * w, C * patch * patch) in row order, each patch as a convolution kernel would read it.
+
+    What is left over on the right and below is not read (SigLIP at 384 pixels has 27 patches of 14).
+    """
     B, C, H, W = pixels_BCHW.shape
-    x = pixels_BCHW.reshape(B, C, H // patch, patch, W // patch, patch)
+    h, w = H // patch, W // patch
+    x = pixels_BCHW[:, :, : h * patch, : w * patch].reshape(B, C, h, patch, w, patch)
     return x.permute(0, 2, 4, 1, 3, 5).reshape(-1, C * patch * patch)
 
 

@@ -58,13 +58,16 @@ class Decoder(Spec):
 
 
 @dataclass(frozen=True)
-class _Context:
-    """What all layers of one pass share: rotary tables, masks, the cache. A mask of None is "causal, nothing hidden"."""
+class Context:
+    """What all layers of one pass share: rotary tables (B, 1, T, h), masks to add to the scores (B, 1, T, S), the cache.
+
+    A mask of None is "causal, nothing hidden". `near` is that of layers with a sliding window.
+    """
 
     cos: Tensor
     sin: Tensor
     full: Tensor | None
-    near: Tensor | None  # the mask of layers with a sliding window
+    near: Tensor | None
     cache: Cache | None
 
 
@@ -77,7 +80,7 @@ class _Attention(nn.Module):
         self.qkv = nn.Linear(spec.width, (spec.heads + 2 * spec.kv_heads) * h, bias=spec.qkv_bias)
         self.o = nn.Linear(spec.heads * h, spec.width, bias=spec.o_bias)
 
-    def forward(self, x_BTD: Tensor, at: _Context) -> Tensor:
+    def forward(self, x_BTD: Tensor, at: Context) -> Tensor:
         H, G = self.heads, self.kv_heads
         qkv = self.qkv(x_BTD).unflatten(-1, (H + 2 * G, -1)).transpose(1, 2)  # (B, H + 2 G, T, h)
         # queries and keys turn by the same tables: one call for both
@@ -87,9 +90,7 @@ class _Attention(nn.Module):
             k, v = at.cache.put(self.layer, k, v)
         seen = at.near if self.near else at.full
         causal = seen is None and q.shape[2] > 1
-        y = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=None if seen is None else seen[:, None], is_causal=causal, enable_gqa=H != G
-        )
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, is_causal=causal, enable_gqa=H != G)
         out: Tensor = self.o(y.transpose(1, 2).flatten(2))
         return out
 
@@ -100,7 +101,7 @@ class _Block(nn.Module):
         self.norm1, self.norm2 = spec.norm.build(spec.width), spec.norm.build(spec.width)
         self.attn, self.ffn = _Attention(spec, layer), spec.ffn.build(spec.width)
 
-    def forward(self, x: Tensor, at: _Context) -> Tensor:
+    def forward(self, x: Tensor, at: Context) -> Tensor:
         x = x + self.attn(self.norm1(x), at)
         out: Tensor = x + self.ffn(self.norm2(x))
         return out
@@ -112,7 +113,7 @@ class _ParallelBlock(nn.Module):
         self.norm1 = spec.norm.build(spec.width)
         self.attn, self.ffn = _Attention(spec, layer), spec.ffn.build(spec.width)
 
-    def forward(self, x: Tensor, at: _Context) -> Tensor:
+    def forward(self, x: Tensor, at: Context) -> Tensor:
         normed = self.norm1(x)
         out: Tensor = x + self.attn(normed, at) + self.ffn(normed)
         return out
@@ -134,14 +135,18 @@ class DecoderLM(nn.Module):
 
     def hidden(self, seq: Seq, cache: Cache | None = None) -> Tensor:
         """Final-normed states (B, T, D). With a cache, its tokens come before those of `seq`, which are added to it."""
-        spec, x = self.spec, seq.x_BTD
+        spec, dtype = self.spec, seq.x_BTD.dtype
         keys = seq if cache is None else cache.extend(seq)
-        cos, sin = (table.to(x.dtype) for table in spec.rope.tables(seq.pos_PBT, spec.head_width))
-        full = None if _plain(seq, keys) else mask(seq, keys)
+        cos, sin = (table.to(dtype) for table in spec.rope.tables(seq.pos_PBT, spec.head_width))
+        full = None if _plain(seq, keys) else additive(mask(seq, keys), dtype)
         near = full
         if spec.window is not None and keys.seg_BT.shape[1] > spec.window:
-            near = mask(seq, keys, spec.window)
-        at = _Context(cos, sin, full, near, cache)
+            near = additive(mask(seq, keys, spec.window), dtype)
+        return self.run(seq.x_BTD, Context(cos, sin, full, near, cache))
+
+    def run(self, x_BTD: Tensor, at: Context) -> Tensor:
+        """`hidden` for callers who prepared what the layers share, and told the cache of the new tokens."""
+        x = x_BTD
         for block in self.blocks:
             x = block(x, at)
         out: Tensor = self.norm(x)
@@ -153,12 +158,22 @@ class DecoderLM(nn.Module):
         return out if self.spec.logit_scale == 1.0 else out * self.spec.logit_scale
 
 
-def _plain(q: Seq, k: Seq) -> bool:
-    """Nothing is hidden but the future: one sample per row without padding, every token a block of its own.
+def additive(seen_BTS: Tensor, dtype: torch.dtype) -> Tensor:
+    """0 where a key is seen and -inf where not, (B, 1, T, S): made once per pass, where a bool mask costs every layer."""
+    return torch.zeros_like(seen_BTS, dtype=dtype).masked_fill_(~seen_BTS, -torch.inf)[:, None]
 
-    Then no mask has to be built. Only the whole prompt or a single new token qualify.
+
+def _plain(q: Seq, k: Seq) -> bool:
+    """Nothing is hidden but the future: one sample per row, padded on the right at most, every token a block of its own.
+
+    Then no mask has to be built: tokens never reach the padding behind them, and nobody reads what padding sees.
+    Only the whole prompt qualifies, or a single new token where no row has padding.
     """
     T, S = q.seg_BT.shape[1], k.seg_BT.shape[1]
-    if T not in (1, S) or bool((k.seg_BT != k.seg_BT[:, :1]).any()) or bool((k.seg_BT[:, 0] < 0).any()):
+    if T not in (1, S) or bool((k.seg_BT[:, 0] < 0).any()):
         return False
-    return T == 1 or bool((q.block_BT.diff(dim=1) > 0).all())
+    if T == 1:
+        return bool((k.seg_BT == k.seg_BT[:, :1]).all())
+    padded = k.seg_BT < 0
+    one = bool((padded | (k.seg_BT == k.seg_BT[:, :1])).all()) and not bool((padded[:, :-1] & ~padded[:, 1:]).any())
+    return one and bool(((q.block_BT.diff(dim=1) > 0) | padded[:, 1:]).all())

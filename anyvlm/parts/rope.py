@@ -22,15 +22,24 @@ class Rope(Spec):
     scaling: Linear | Llama3 | LongRope | Yarn | None = None
 
     def tables(self, pos_PBT: Tensor, h: int) -> tuple[Tensor, Tensor]:
-        """cos and sin, each (B, 1, T, h / 2), in fp32."""
-        freq, gain = self.frequencies(h, int(pos_PBT.max()) + 1 if isinstance(self.scaling, LongRope) else 0)
-        angle_BTh = pos_PBT[0].to(torch.float32)[..., None] * freq.to(pos_PBT.device)
-        return (angle_BTh.cos() * gain)[:, None], (angle_BTh.sin() * gain)[:, None]
+        """What `rotate` multiplies with, each (B, 1, T, h) in fp32: (cos, cos) and (-sin, sin), the halves of a head."""
+        pos_BT = pos_PBT[0]
+        freq, gain = self.frequencies(h, pos_BT.amax(1) + 1 if isinstance(self.scaling, LongRope) else None)
+        angle_BTh = pos_BT.to(torch.float32)[..., None] * freq.to(pos_BT.device)
+        cos, sin = angle_BTh.cos() * gain, angle_BTh.sin() * gain
+        return torch.cat([cos, cos], -1)[:, None], torch.cat([-sin, sin], -1)[:, None]
 
-    def frequencies(self, h: int, length: int = 0) -> tuple[Tensor, float]:
-        """The h / 2 frequencies and the factor on cos and sin; only LongRope looks at the `length` of the sequence."""
+    def frequencies(self, h: int, length_B: Tensor | None = None) -> tuple[Tensor, float]:
+        """The h / 2 frequencies and the factor on cos and sin.
+
+        LongRope looks at the lengths of the sequences, and gives each its own frequencies (B, 1, h / 2).
+        """
         freq = self.theta ** (-torch.arange(0, h, 2, dtype=torch.int64).float() / h)
-        return (freq, 1.0) if self.scaling is None else self.scaling.scale(freq, self.theta, length)
+        if self.scaling is None:
+            return freq, 1.0
+        if isinstance(self.scaling, LongRope):
+            return self.scaling.scale(freq, torch.zeros(1) if length_B is None else length_B)
+        return self.scaling.scale(freq, self.theta)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +48,7 @@ class Linear(Spec):
 
     factor: float
 
-    def scale(self, freq: Tensor, theta: float, length: int) -> tuple[Tensor, float]:
+    def scale(self, freq: Tensor, theta: float) -> tuple[Tensor, float]:
         """Frequencies and gain after scaling."""
         return freq / self.factor, 1.0
 
@@ -53,7 +62,7 @@ class Llama3(Spec):
     high: float
     original: int
 
-    def scale(self, freq: Tensor, theta: float, length: int) -> tuple[Tensor, float]:
+    def scale(self, freq: Tensor, theta: float) -> tuple[Tensor, float]:
         """Frequencies and gain after scaling."""
         turns = self.original * freq / (2 * math.pi)
         ramp = ((turns - self.low) / (self.high - self.low)).clamp(0, 1)
@@ -69,11 +78,12 @@ class LongRope(Spec):
     original: int
     context: int
 
-    def scale(self, freq: Tensor, theta: float, length: int) -> tuple[Tensor, float]:
-        """Frequencies and gain after scaling."""
+    def scale(self, freq: Tensor, length_B: Tensor) -> tuple[Tensor, float]:
+        """Frequencies (B, 1, h / 2) and gain after scaling, for sequences of these lengths."""
         factor = self.context / self.original
         gain = math.sqrt(1 + math.log(factor) / math.log(self.original)) if factor > 1 else 1.0
-        return freq / torch.tensor(self.long if length > self.original else self.short), gain
+        beyond = (length_B > self.original)[:, None, None].cpu()
+        return freq / torch.where(beyond, torch.tensor(self.long), torch.tensor(self.short)), gain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +95,7 @@ class Yarn(Spec):
     fast: float = 32.0
     slow: float = 1.0
 
-    def scale(self, freq: Tensor, theta: float, length: int) -> tuple[Tensor, float]:
+    def scale(self, freq: Tensor, theta: float) -> tuple[Tensor, float]:
         """Frequencies and gain after scaling."""
         h = 2 * len(freq)
         low, high = (h * math.log(self.original / (turns * 2 * math.pi)) / (2 * math.log(theta)) for turns in (self.fast, self.slow))
@@ -95,7 +105,5 @@ class Yarn(Spec):
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """x (B, H, T, h) turned by tables (B, 1, T, h / 2); pairs are (i, i + h / 2)."""
-    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
-    a, b = x.chunk(2, -1)
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
+    """x (B, H, T, h) turned by `Rope.tables`; pairs are (i, i + h / 2), so the partner is half a head away."""
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)

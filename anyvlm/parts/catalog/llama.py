@@ -5,8 +5,8 @@ from __future__ import annotations
 from anyvlm.keys import Each, Fuse, Interleaved, Keys, Rule, Tie, rename
 from anyvlm.parts.ffn import GLU
 from anyvlm.parts.lm import Decoder
-from anyvlm.parts.norm import RMSNorm
-from anyvlm.parts.rope import Rope
+from anyvlm.parts.norm import LayerNorm, RMSNorm
+from anyvlm.parts.rope import Llama3, Rope
 
 _L, _B = "model.layers.{}.", "blocks.{}."
 _SHARES = ("heads", "kv_heads", "kv_heads")
@@ -79,7 +79,57 @@ LLAMA_GGUF = Keys(
 )
 """llama.cpp's GGUF files of architecture "llama", which permute q and k."""
 
-SMOLLM2_135M = Decoder(
-    vocab=49152, width=576, depth=30, heads=9, kv_heads=3, ffn=GLU(hidden=1536), context=8192,
-    norm=RMSNorm(eps=1e-5), rope=Rope(theta=100_000.0), tied=True,
+# Sizes ----------------------------------------------------------------------------------------------------------------
+
+LLAMA_7B = Decoder(
+    vocab=32000, width=4096, depth=32, heads=32, kv_heads=32, ffn=GLU(hidden=11008), context=2048, norm=RMSNorm(eps=1e-6),
 )  # fmt: skip
+"""LLaMA (2302.13971), Vicuna 0 to 1.3."""
+LLAMA_13B = LLAMA_7B.but(width=5120, depth=40, heads=40, kv_heads=40, ffn__hidden=13824)
+
+LLAMA_2_7B = LLAMA_7B.but(context=4096, norm=RMSNorm(eps=1e-5))
+"""Llama 2 (2307.09288), Vicuna 1.5."""
+LLAMA_2_13B = LLAMA_13B.but(context=4096, norm=RMSNorm(eps=1e-5))
+
+LLAMA_3_8B = LLAMA_2_7B.but(vocab=128256, kv_heads=8, ffn__hidden=14336, context=8192, rope__theta=500_000.0)
+LLAMA_3_1_8B = LLAMA_3_8B.but(context=131072, rope__scaling=Llama3(factor=8.0, low=1.0, high=4.0, original=8192))
+LLAMA_3_2_3B = LLAMA_3_1_8B.but(
+    width=3072, depth=28, heads=24, ffn__hidden=8192, head=128, tied=True, rope__scaling__factor=32.0
+)
+LLAMA_3_2_1B = LLAMA_3_2_3B.but(width=2048, depth=16, heads=32, head=64)
+
+MISTRAL_7B = LLAMA_2_7B.but(kv_heads=8, ffn__hidden=14336, context=32768, window=4096)
+"""Mistral-7B-v0.1 (2310.06825)."""
+MISTRAL_7B_V0_2 = MISTRAL_7B.but(window=None, rope__theta=1_000_000.0)
+
+YI_6B = LLAMA_2_7B.but(vocab=64000, kv_heads=4, rope__theta=5_000_000.0)
+"""Yi (2403.04652)."""
+YI_34B = YI_6B.but(width=7168, depth=60, heads=56, kv_heads=8, ffn__hidden=20480)
+
+QWEN2_7B = Decoder(
+    vocab=152064, width=3584, depth=28, heads=28, kv_heads=4, ffn=GLU(hidden=18944), context=32768, norm=RMSNorm(eps=1e-6),
+    rope=Rope(theta=1_000_000.0), qkv_bias=True,
+)  # fmt: skip
+"""Qwen2 (2407.10671) and Qwen2.5 (2412.15115) share their sizes; 3B, 14B and 32B exist in 2.5 only."""
+QWEN2_0_5B = QWEN2_7B.but(vocab=151936, width=896, depth=24, heads=14, kv_heads=2, ffn__hidden=4864, tied=True)
+QWEN2_1_5B = QWEN2_0_5B.but(width=1536, depth=28, heads=12, ffn__hidden=8960)
+QWEN2_3B = QWEN2_0_5B.but(width=2048, depth=36, heads=16, ffn__hidden=11008)
+QWEN2_14B = QWEN2_7B.but(width=5120, depth=48, heads=40, kv_heads=8, ffn__hidden=13824)
+QWEN2_32B = QWEN2_14B.but(depth=64, ffn__hidden=27648)
+QWEN2_72B = QWEN2_14B.but(width=8192, depth=80, heads=64, ffn__hidden=29568)
+
+PHI_3_MINI = LLAMA_2_7B.but(vocab=32064, width=3072, ffn__hidden=8192, window=2047)
+"""Phi-3-mini-4k-instruct (2404.14219)."""
+
+SMOLLM2_135M = Decoder(
+    vocab=49152, width=576, depth=30, heads=9, kv_heads=3, ffn=GLU(hidden=1536), context=8192, norm=RMSNorm(eps=1e-5),
+    rope=Rope(theta=100_000.0), tied=True,
+)  # fmt: skip
+"""SmolLM2 (2502.02737)."""
+SMOLLM2_360M = SMOLLM2_135M.but(width=960, depth=32, heads=15, kv_heads=5, ffn__hidden=2560)
+SMOLLM2_1_7B = SMOLLM2_135M.but(width=2048, depth=24, heads=32, kv_heads=32, ffn__hidden=8192, rope__theta=130_000.0)
+
+AYA_23_8B = LLAMA_3_8B.but(
+    vocab=256000, norm=LayerNorm(eps=1e-5, bias=False), rope__theta=10_000.0, tied=True, parallel=True, logit_scale=0.0625
+)
+"""Aya 23 (2405.15032), a Cohere Command decoder."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from anyvlm.errors import InputError
 from anyvlm.parts.features import Encoder, Features, Grid
-from anyvlm.parts.ffn import MLP
+from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.norm import LayerNorm
 
 
@@ -24,7 +24,8 @@ class ViT(Encoder):
 
     `layers`: which hidden states are returned, side by side: -1 is the last block's output, -2 the one before (LLaVA), 0 the
     embeddings; () is the last one after the final norm. `cls`: it has a class token; `keep_cls`: that token is returned as
-    the first row. `resize`: other sizes than `size` interpolate the position table, else they are refused.
+    the first row; `skip`: so many of the first patches are left out (Maya's tower drops the first, as if it were a class
+    token). `resize`: other sizes than `size` interpolate the position table, else they are refused.
     """
 
     width: int
@@ -32,10 +33,11 @@ class ViT(Encoder):
     heads: int
     patch: int
     size: int
-    ffn: MLP
+    ffn: MLP | GLU
     norm: LayerNorm
     cls: bool = True
     keep_cls: bool = False
+    skip: int = 0
     stem_bias: bool = False
     pre_norm: bool = False
     post_norm: bool = True
@@ -49,17 +51,17 @@ class ViT(Encoder):
         return self.width * max(1, len(self.layers))
 
     def grid(self, h: int, w: int, t: int = 1) -> Grid:
-        """Patches of t pictures; h and w must be whole patches, and `size` unless positions are interpolated."""
+        """Whole patches in t pictures of h x w pixels, which are `size` unless positions are interpolated."""
         if not self.resize and (h, w) != (self.size, self.size):
             raise InputError(f"This encoder takes pictures of {self.size} x {self.size} pixels, not {w} x {h}.")
-        if h % self.patch or w % self.patch:
-            raise InputError(f"A picture of {w} x {h} pixels is not a whole number of {self.patch}-pixel patches.")
+        if min(h, w) < self.patch:
+            raise InputError(f"A picture of {w} x {h} pixels is smaller than one patch of {self.patch} pixels.")
         return (t, h // self.patch, w // self.patch)
 
     def rows(self, grid: Grid) -> Grid:
-        """With the class token kept the rows are a list, no longer a grid."""
+        """With the class token kept or patches skipped the rows are a list, no longer a grid."""
         t, h, w = grid
-        return (t, 1, h * w + 1) if self.keep_cls else grid
+        return (t, 1, h * w + self.keep_cls - self.skip) if self.keep_cls or self.skip else grid
 
     def build(self) -> ViTEncoder:
         """The module."""
@@ -140,8 +142,7 @@ class ViTEncoder(nn.Module):
             x = torch.cat([states[layer if layer >= 0 else spec.depth + 1 + layer] for layer in spec.layers], -1)
         elif spec.post_norm:
             x = self.norm(x)
-        if spec.cls and not spec.keep_cls:
-            x = x[:, 1:]
+        x = x[:, int(spec.cls and not spec.keep_cls) + spec.skip :]
         return x.reshape(len(x_BnC), -1, spec.out)
 
     def positions(self, h: int, w: int) -> Tensor:

@@ -1,0 +1,56 @@
+"""How files of LLaVA and its relatives name their tensors, for any encoder and language model."""
+
+from __future__ import annotations
+
+from anyvlm.keys import Keys, Layout, Mount, Rule, moved, rename
+
+PROJECTOR_HF = Keys(rules=rename({"linear_1.": "layers.0.", "linear_2.": "layers.1."}))
+"""transformers' LlavaMultiModalProjector."""
+
+PROJECTOR_LINEAR = Keys(rules=tuple(Rule(theirs=(n,), ours=(f"layers.0.{n}",)) for n in ("weight", "bias")))
+"""haotian-liu/LLaVA, mm_projector_type "linear"."""
+
+PROJECTOR_MLP = Keys(rules=rename({"0.": "layers.0.", "2.": "layers.1."}))
+"""haotian-liu/LLaVA, "mlp2x_gelu"."""
+
+PROJECTOR_NORMED = Keys(rules=rename({"0.": "layers.0.", "1.": "norms.0.", "3.": "layers.1.", "4.": "norms.1."}))
+"""01-ai/Yi, "mlp2x_gelu_Norm"."""
+
+_LM, _EYE, _BRIDGE = "lm.", "encoders.image.", "connectors.image."
+
+
+def llava_hf(lm: Keys, eye: Keys) -> tuple[Layout, ...]:
+    """Layouts of transformers' LlavaForConditionalGeneration: published files, files of version 5, its state_dict."""
+
+    def layout(name: str, tower: str, projector: str, decoder: Mount) -> Layout:
+        eyes, bridge = Mount(theirs=tower, ours=_EYE, keys=eye), Mount(theirs=projector, ours=_BRIDGE, keys=PROJECTOR_HF)
+        return Layout(name=name, mounts=(eyes, bridge, decoder))
+
+    nested = Mount(theirs="language_model.", ours=_LM, keys=lm)
+    flat = Mount(theirs="", ours=_LM, keys=moved(lm, "model.", "model.language_model."))
+    return (
+        layout("hf", "vision_tower.vision_model.", "multi_modal_projector.", nested),
+        layout("hf-5", "vision_tower.", "multi_modal_projector.", nested),
+        layout("hf-module", "model.vision_tower.", "model.multi_modal_projector.", flat),
+    )
+
+
+def llava_original(lm: Keys, eye: Keys, projector: Keys = PROJECTOR_MLP) -> Layout:
+    """The layout of haotian-liu/LLaVA; files have the vision tower only if it was trained."""
+    return Layout(
+        name="llava",
+        mounts=(
+            Mount(theirs="model.vision_tower.vision_tower.vision_model.", ours=_EYE, keys=eye),
+            Mount(theirs="model.mm_projector.", ours=_BRIDGE, keys=projector),
+            Mount(theirs="", ours=_LM, keys=lm),
+        ),
+    )
+
+
+def tower(name: str, eye: Keys, *, prefix: str = "vision_model.", ours: str = _EYE, ignore: tuple[str, ...] = ()) -> Layout:
+    """The layout of a vision tower published alone or, with what belongs to the text side ignored, as half of a CLIP."""
+    return Layout(name=name, mounts=(Mount(theirs=prefix, ours=ours, keys=eye),), ignore=ignore)
+
+
+CLIP_TEXT = ("text_model.*", "text_projection.weight", "visual_projection.weight", "logit_scale", "logit_bias")
+"""What a CLIP or SigLIP checkpoint holds beside its vision tower."""
