@@ -64,9 +64,7 @@ def name_all(rng: Generator, boxes: Sequence[Box], names: Mapping[str, Name]) ->
     kinds: dict[str, int] = {}
     for box in sorted(boxes, key=lambda box: (box.x0, box.y0)):
         kinds[box.name] = kinds.get(box.name, 0) + 1
-    nouns = [
-        names[key].noun if n == 1 else counted(n, names[key].text, plural(names[key])) for key, n in kinds.items()
-    ]
+    nouns = [names[key].noun if n == 1 else counted(n, names[key].text, plural(names[key])) for key, n in kinds.items()]
     question, answer = pick(rng, NAMING_ALL)
     return Turn(question, answer.format(listed(nouns)), "; ".join(kinds), "listing")
 
@@ -132,7 +130,7 @@ def relations(rng: Generator, boxes: Sequence[Box], the: Mapping[str, str]) -> l
 
 
 def _what_is_there(anchor: Box, once: Sequence[Box], the: Mapping[str, str]) -> list[Turn]:
-    """"What is to the left of the cat?" where exactly one thing is at all on that side, and plainly so."""
+    """ "What is to the left of the cat?" where exactly one thing is at all on that side, and plainly so."""
     x, y = anchor.centre
     for where, side in (
         ("left", [b for b in once if b is not anchor and b.centre[0] < x]),
@@ -155,7 +153,13 @@ def positions(rng: Generator, boxes: Sequence[Box], names: Mapping[str, Name]) -
         thing = names[box.name]
         if sum(w == where for _, w in placed) != 1 or any(region(b) is None for b in boxes):
             continue
-        phrase = "in the center" if where == "center" else f"in the {where} corner" if rng.random() < 0.5 else f"at the {where}"
+        phrase = (
+            "in the center"
+            if where == "center"
+            else f"in the {where} corner"
+            if rng.random() < 0.5
+            else f"at the {where}"
+        )
         verb = "are" if thing.plural else "is"
         if sum(b.name == box.name for b in boxes) == 1 and rng.random() < 0.35:
             fact = f"{capital(thing.the)} {verb} {phrase}."
@@ -163,5 +167,4 @@ def positions(rng: Generator, boxes: Sequence[Box], names: Mapping[str, Name]) -
         else:
             fact = f"{capital(thing.noun)} {verb} {phrase}."
             turns.append(Turn(f"What is {phrase}?", fact, thing.key, "naming"))
-    rng.shuffle(turns)  # type: ignore[arg-type]
-    return turns
+    return [turns[i] for i in rng.permutation(len(turns))]

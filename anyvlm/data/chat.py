@@ -12,22 +12,86 @@ from anyvlm.data.sample import Sample, Turn
 
 _CAPITALS = dict(
     pair.split(":")
-    for pair in (
-        "France:Paris;Germany:Berlin;Italy:Rome;Spain:Madrid;Portugal:Lisbon;Japan:Tokyo;China:Beijing;India:New Delhi;"
-        "Russia:Moscow;Canada:Ottawa;Mexico:Mexico City;Brazil:Brasilia;Argentina:Buenos Aires;Chile:Santiago;Peru:Lima;"
-        "Egypt:Cairo;Kenya:Nairobi;Nigeria:Abuja;Morocco:Rabat;Ethiopia:Addis Ababa;Turkey:Ankara;Greece:Athens;"
-        "Poland:Warsaw;Austria:Vienna;Hungary:Budapest;Sweden:Stockholm;Norway:Oslo;Denmark:Copenhagen;Finland:Helsinki;"
-        "Ireland:Dublin;Belgium:Brussels;Switzerland:Bern;Ukraine:Kyiv;Australia:Canberra;New Zealand:Wellington;"
-        "South Korea:Seoul;Thailand:Bangkok;Vietnam:Hanoi;Indonesia:Jakarta;Iran:Tehran;Iraq:Baghdad;Cuba:Havana"
-    ).split(";")
+    for pair in [
+        "France:Paris",
+        "Germany:Berlin",
+        "Italy:Rome",
+        "Spain:Madrid",
+        "Portugal:Lisbon",
+        "Japan:Tokyo",
+        "China:Beijing",
+        "India:New Delhi",
+        "Russia:Moscow",
+        "Canada:Ottawa",
+        "Mexico:Mexico City",
+        "Brazil:Brasilia",
+        "Argentina:Buenos Aires",
+        "Chile:Santiago",
+        "Peru:Lima",
+        "Egypt:Cairo",
+        "Kenya:Nairobi",
+        "Nigeria:Abuja",
+        "Morocco:Rabat",
+        "Ethiopia:Addis Ababa",
+        "Turkey:Ankara",
+        "Greece:Athens",
+        "Poland:Warsaw",
+        "Austria:Vienna",
+        "Hungary:Budapest",
+        "Sweden:Stockholm",
+        "Norway:Oslo",
+        "Denmark:Copenhagen",
+        "Finland:Helsinki",
+        "Ireland:Dublin",
+        "Belgium:Brussels",
+        "Switzerland:Bern",
+        "Ukraine:Kyiv",
+        "Australia:Canberra",
+        "New Zealand:Wellington",
+        "South Korea:Seoul",
+        "Thailand:Bangkok",
+        "Vietnam:Hanoi",
+        "Indonesia:Jakarta",
+        "Iran:Tehran",
+        "Iraq:Baghdad",
+        "Cuba:Havana",
+    ]
 )
 _OPPOSITES = dict(
     pair.split(":")
-    for pair in (
-        "hot:cold;big:small;up:down;left:right;day:night;black:white;open:closed;fast:slow;happy:sad;old:young;rich:poor;"
-        "early:late;full:empty;hard:soft;heavy:light;high:low;inside:outside;long:short;loud:quiet;new:old;strong:weak;"
-        "sweet:sour;thick:thin;true:false;wet:dry;wide:narrow;win:lose;push:pull;always:never;begin:end;buy:sell"
-    ).split(";")
+    for pair in [
+        "hot:cold",
+        "big:small",
+        "up:down",
+        "left:right",
+        "day:night",
+        "black:white",
+        "open:closed",
+        "fast:slow",
+        "happy:sad",
+        "old:young",
+        "rich:poor",
+        "early:late",
+        "full:empty",
+        "hard:soft",
+        "heavy:light",
+        "high:low",
+        "inside:outside",
+        "long:short",
+        "loud:quiet",
+        "new:old",
+        "strong:weak",
+        "sweet:sour",
+        "thick:thin",
+        "true:false",
+        "wet:dry",
+        "wide:narrow",
+        "win:lose",
+        "push:pull",
+        "always:never",
+        "begin:end",
+        "buy:sell",
+    ]
 )
 _FACTS = {
     "What do bees make?": "Bees make honey.",
@@ -61,7 +125,24 @@ _FACTS = {
     "Which animal is known as the king of the jungle?": "The lion is known as the king of the jungle.",
     "What is bread made from?": "Bread is made from flour and water, usually with yeast and salt.",
 }
-_WORDS = "cat dog apple house water bread river table garden music flower window yellow planet orange bridge".split()
+_WORDS = [
+    "cat",
+    "dog",
+    "apple",
+    "house",
+    "water",
+    "bread",
+    "river",
+    "table",
+    "garden",
+    "music",
+    "flower",
+    "window",
+    "yellow",
+    "planet",
+    "orange",
+    "bridge",
+]
 
 
 def _capital(rng: Generator) -> tuple[str, str, str]:

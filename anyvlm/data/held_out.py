@@ -80,7 +80,7 @@ def counting(number: int = 300) -> Iterator[Item]:
     for i in range(number):
         thing, wanted, among = pick(rng, names), i % 6 + 1, i // 6 % 2 == 1
         others = [pick(rng, names) for _ in range(int(rng.integers(1, 4)))] if among else []
-        things = [thing] * wanted + [other for other in others if other != thing]
+        things = [thing] * wanted + [other for other in others if not set(other.key.split()) & set(thing.key.split())]
         canvas, _ = _scatter(rng, atlas, things, 38, 56)
         question = f"How many {plural(thing)} are there?"
         yield Item(canvas, question, str(wanted), (str(wanted),), "count", "among others" if among else "alone")

@@ -46,7 +46,10 @@ _SETS = {
     ),
     "openmoji": ("1.2.29", "vXdhkqcXVSO6suy+m9LbcUM3OdVyuNOtpV8/als/WqfkQIRxevL5Geb/g+6GH/Qwnq1OqksEmaDGTCmZ5nFKJQ=="),
     "emojione": ("1.2.3", "T9+T3HIbJNLKKsmxYKlaYhvnHYkz/HNYTV7SHCXVZPfeUi4FqskY70YeN8yYAZT8cCv7w5vJxS4Q1m8zb9CMMg=="),
-    "emojione-v1": ("1.2.3", "UjI2VQEXVtGlPBvQuxEizro7QCgBcJDOYwKUupquvvZ8UV4xOlvm45IU82JYWegiAWLerY79gFLMZ26U6Ms+ww=="),
+    "emojione-v1": (
+        "1.2.3",
+        "UjI2VQEXVtGlPBvQuxEizro7QCgBcJDOYwKUupquvvZ8UV4xOlvm45IU82JYWegiAWLerY79gFLMZ26U6Ms+ww==",
+    ),
     "fxemoji": ("1.2.2", "UAasRaxzFUKfIGSmLwnoarsssA4LX0VLLuEmplIqM6ZNQqIQRtav8tZ4H1neTlBreXuMQyAifr5jP4kn78DpiQ=="),
     "streamline-emojis": (
         "1.2.4",
@@ -93,7 +96,7 @@ def _code_points(style: str) -> dict[str, str]:
 
 
 def _squeeze(slug: str) -> str:
-    """"flag-for-france", "FLAG FOR FRANCE" -> "flagforfrance": fxemoji writes its names without spaces."""
+    """ "flag-for-france", "FLAG FOR FRANCE" -> "flagforfrance": fxemoji writes its names without spaces."""
     return "".join(c for c in slug.lower() if c.isalnum())
 
 
@@ -125,6 +128,7 @@ def _known() -> dict[str, tuple[str, str]]:
 def match(sets: Mapping[str, _IconSet], codes: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
     """Names to {style: icon name in that set}: those drawn in the held-out style and in >= MIN_STYLES others."""
     slugs = {style: _slugs(icons) for style, icons in sets.items()}
+    listed = {style: frozenset(codes[style].values()) for style in sets}
     matched: dict[str, dict[str, str]] = {}
     for code, (text, unicode_name) in _known().items():
         theirs = {style: codes[style][code] for style in sets if codes[style].get(code) in sets[style]["icons"]}
@@ -133,14 +137,10 @@ def match(sets: Mapping[str, _IconSet], codes: Mapping[str, Mapping[str, str]]) 
             country = _squeeze(text.removeprefix("flag of "))
             candidates |= {f"flag{country}", f"flagfor{country}", f"flagforflag{country}"}
         for style, table in slugs.items():
-            if style not in theirs and not codes[style]:
-                found = next((table[c] for c in sorted(candidates) if c in table), None)
-                if found is not None:
-                    theirs[style] = found
-            elif style not in theirs and (found := next((table[c] for c in sorted(candidates) if c in table), None)):
-                # A set that lists code points may still hold old names (flags) outside its list.
-                if found not in codes[style].values():
-                    theirs[style] = found
+            # A set that lists code points may still hold old names (flags) outside its list, but no other's picture.
+            found = next((table[c] for c in sorted(candidates) if c in table), None)
+            if style not in theirs and found is not None and found not in listed[style]:
+                theirs[style] = found
         if HELD_OUT in theirs and len(theirs) > MIN_STYLES and text not in matched:
             matched[text] = theirs
     return dict(sorted(matched.items(), key=lambda item: item[0].lower()))
@@ -212,7 +212,8 @@ class Atlas:
 
     def icon(self, style: str, thing: Name) -> Icon:
         """(SIZE, SIZE, 4) uint8 RGBA."""
-        return self.sheets[style][self.rows[style][thing.text]]
+        picture: Icon = self.sheets[style][self.rows[style][thing.text]]
+        return picture
 
 
 @cache

@@ -53,8 +53,9 @@ def _clouds(rng: Generator) -> Pixels:
 
 def _noise(rng: Generator) -> Pixels:
     base, spread = rng.integers(40, 216, 3), int(rng.integers(5, 40))
-    grain = rng.integers(-spread, spread + 1, (SIDE, SIDE, 1), dtype=np.int16)
-    return np.clip(base.astype(np.int16) + grain, 0, 255).astype(np.uint8)
+    grain = rng.integers(-spread, spread + 1, (SIDE, SIDE, 1))
+    pixels: Pixels = np.clip(base + grain, 0, 255).astype(np.uint8)
+    return pixels
 
 
 def _stripes(rng: Generator) -> Pixels:

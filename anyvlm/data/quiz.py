@@ -32,9 +32,7 @@ def items(split: str) -> tuple[tuple[Item, ...], ...]:
     """The questions of a split ("train" or "test"), grouped by picture, in the published order."""
     import easy_vqa
 
-    questions, answers, images = (
-        easy_vqa.get_train_questions() if split == "train" else easy_vqa.get_test_questions()
-    )
+    questions, answers, images = easy_vqa.get_train_questions() if split == "train" else easy_vqa.get_test_questions()
     paths = easy_vqa.get_train_image_paths() if split == "train" else easy_vqa.get_test_image_paths()
     grouped: dict[int, list[Item]] = {}
     for question, answer, image in zip(questions, answers, images, strict=True):

@@ -26,7 +26,7 @@ def _ink(rng: Generator, canvas: Pixels) -> tuple[int, int, int]:
 
 
 def write(rng: Generator, canvas: Pixels, lines: list[str]) -> tuple[Pixels, Box]:
-    """Draw lines of text as large as a random size allows, slightly turned at times; returns a new picture and the box."""
+    """Draw lines of text at a random size that fits, slightly turned at times; returns a new picture and the box."""
     face, size = int(rng.integers(faces())), int(rng.integers(26, 64))
     text = "\n".join(lines)
     layer = Image.new("L", (SIDE, SIDE))
@@ -40,9 +40,13 @@ def write(rng: Generator, canvas: Pixels, lines: list[str]) -> tuple[Pixels, Box
     x = int(rng.integers(PADDING, max(PADDING + 1, SIDE - width - PADDING)))
     y = int(rng.integers(PADDING, max(PADDING + 1, SIDE - height - PADDING)))
     ink = _ink(rng, canvas)
-    pen.multiline_text((x - left, y - top), text, 255, font(face, size), spacing=size // 5, align=pick(rng, ("left", "center")))
+    pen.multiline_text(
+        (x - left, y - top), text, 255, font(face, size), spacing=size // 5, align=pick(rng, ("left", "center"))
+    )
     if rng.random() < 0.3 and width < SIDE - 30 and height < SIDE - 30:
-        turned = layer.rotate(float(rng.uniform(-8, 8)), Image.Resampling.BILINEAR, center=(x + width / 2, y + height / 2))
+        turned = layer.rotate(
+            float(rng.uniform(-8, 8)), Image.Resampling.BILINEAR, center=(x + width / 2, y + height / 2)
+        )
         inside = turned.getbbox()
         if inside and min(inside[0], inside[1], SIDE - inside[2], SIDE - inside[3]) > 1:
             layer = turned

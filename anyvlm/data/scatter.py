@@ -8,9 +8,9 @@ import numpy as np
 from numpy.random import Generator
 
 from anyvlm.data import ask
-from anyvlm.data.grammar import BACKGROUND, counted, countable, plural
+from anyvlm.data.grammar import BACKGROUND, countable, plural
 from anyvlm.data.icons import Atlas
-from anyvlm.data.names import Name
+from anyvlm.data.names import Name, covers
 from anyvlm.data.paint import COLOURS, MARGIN, background, coloured_background, find_place, paste, prepare
 from anyvlm.data.sample import SIDE, Box, Pixels, Sample, Turn
 
@@ -23,15 +23,11 @@ def _relatives(names: tuple[Name, ...]) -> dict[str, tuple[Name, ...]]:
         for word in set(thing.key.split()) - {"of", "with", "and", "the", "in"}:
             by_word.setdefault(word, []).append(thing)
     return {
-        thing.key: tuple(o for word in sorted(set(thing.key.split()) & set(by_word)) for o in by_word[word] if o != thing)
+        thing.key: tuple(
+            o for word in sorted(set(thing.key.split()) & set(by_word)) for o in by_word[word] if o != thing
+        )
         for thing in names
     }
-
-
-def _covers(general: Name, thing: Name) -> bool:
-    """Whether a picture of `thing` might rightly be called `general`: a black cat is a cat, a cat face too."""
-    padded = f" {thing.key} "
-    return padded.startswith(f" {general.key} ") or padded.endswith(f" {general.key} ")
 
 
 def other_name(rng: Generator, atlas: Atlas, present: list[Name]) -> Name:
@@ -39,7 +35,7 @@ def other_name(rng: Generator, atlas: Atlas, present: list[Name]) -> Name:
     near = _relatives(atlas.names)[ask.pick(rng, present).key]
     while True:
         other = ask.pick(rng, near) if near and rng.random() < 0.5 else ask.pick(rng, atlas.names)
-        if not any(_covers(other, thing) for thing in present):
+        if not any(covers(other, thing) for thing in present):
             return other
         near = ()
 

@@ -11,14 +11,18 @@ from collections.abc import Iterable
 
 from anyvlm.data.grammar import NUMBERS
 
-COLOURS = frozenset("red orange yellow green blue purple pink brown black white grey gray teal".split())
-SHAPES = frozenset("circle square triangle rectangle star hexagon oval".split())
+COLOURS = frozenset(
+    ["red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "grey", "gray", "teal"]
+)
+SHAPES = frozenset(["circle", "square", "triangle", "rectangle", "star", "hexagon", "oval"])
 _DIRECTION_WORDS = {
     "left": "left", "right": "right", "above": "above", "over": "above", "below": "below", "under": "below",
     "beneath": "below", "underneath": "below",
 }  # fmt: skip
 _ALTERNATIVES = "|".join(_DIRECTION_WORDS)
-_STATED = re.compile(rf"\b(?:is|are|lies?) (?:located )?(?:to the |on the )?({_ALTERNATIVES})\b(?! [^.]*\b(?:is|are)\b)")
+_STATED = re.compile(
+    rf"\b(?:is|are|lies?) (?:located )?(?:to the |on the )?({_ALTERNATIVES})\b(?! [^.]*\b(?:is|are)\b)"
+)
 _ARTICLE = re.compile(r"^(?:an?|the) ")
 _LEAD = re.compile(
     r"^(?:yes, |no, )?(?:this is|these are|that is|it is|it's|they are|i see|i can see|there is|there are|"
@@ -37,9 +41,7 @@ def normal(text: str) -> str:
 def named(said: str) -> str:
     """The name that a sentence gives: "This is a red apple." -> "red apple"."""
     text = normal(said)
-    if found := _LEAD.match(text):
-        text = found[1]
-    elif found := _PLACED.match(text):
+    if (found := _LEAD.match(text)) or (found := _PLACED.match(text)):
         text = found[1]
     return _ARTICLE.sub("", text)
 
