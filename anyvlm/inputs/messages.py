@@ -1,0 +1,110 @@
+"""What a user says: turns of text and pictures, in OpenAI's content-list form or as (images, question)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from anyvlm.errors import InputError
+from anyvlm.inputs.image import ImageSource
+
+Role: TypeAlias = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture at its place in a message; the source is not opened yet."""
+
+    source: ImageSource
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn. `content` keeps text and pictures in the order in which they were given."""
+
+    role: Role
+    content: tuple[str | Picture, ...]
+
+    @property
+    def text(self) -> str:
+        """The text parts, a line break between neighbours."""
+        return "\n".join(part for part in self.content if isinstance(part, str))
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        return tuple(part for part in self.content if isinstance(part, Picture))
+
+
+def ask(images: ImageSource | list[ImageSource] | tuple[ImageSource, ...], question: str) -> tuple[Message, ...]:
+    """One user turn: the images (one, several or none), then the question."""
+    several = images if isinstance(images, (list, tuple)) else (images,)
+    return (Message("user", (*(Picture(image) for image in several), question)),)
+
+
+def read_messages(items: Iterable[Message | Mapping[str, object]]) -> tuple[Message, ...]:
+    """Messages in OpenAI's form: ``{"role": ..., "content": "text" | [part, ...]}``.
+
+    Parts: ``{"type": "text", "text": ...}``, ``{"type": "image_url", "image_url": {"url": ...} | url}``,
+    ``{"type": "input_image", "image_url": url}``, ``{"type": "image", "image": source}``. A `detail` beside an image
+    has no effect: the resolution belongs to the system. Raises InputError with the place of what is wrong.
+    """
+    messages = tuple(_message(item, f"message {n}") for n, item in enumerate(items, 1))
+    if not messages:
+        raise InputError("There are no messages; give at least one from the user.")
+    for n, message in enumerate(messages, 1):
+        if message.role == "system" and n > 1:
+            raise InputError(f"message {n}: a system message is only possible as the first.")
+        if message.role != "user" and message.pictures:
+            raise InputError(f"message {n}: only user messages can hold images.")
+    return messages
+
+
+def _message(item: Message | Mapping[str, object], at: str) -> Message:
+    if isinstance(item, Message):
+        return item
+    if not isinstance(item, Mapping):
+        raise InputError(f"{at}: expected an object with role and content, found {type(item).__name__}.")
+    role, content = item.get("role"), item.get("content")
+    if role not in get_args(Role):
+        raise InputError(f"{at}: the role is {role!r}; it must be one of {', '.join(get_args(Role))}.")
+    if isinstance(content, str):
+        parts: tuple[str | Picture, ...] = (content,)
+    elif isinstance(content, (list, tuple)):
+        parts = tuple(_part(part, f"{at}, part {n}") for n, part in enumerate(content, 1))
+    else:
+        raise InputError(f"{at}: the content must be text or a list of parts, not {type(content).__name__}.")
+    if not any(parts):
+        raise InputError(f"{at}: the content is empty.")
+    return Message(role, parts)  # type: ignore[arg-type]  # the role was checked above
+
+
+def _part(part: object, at: str) -> str | Picture:
+    if isinstance(part, (str, Picture)):
+        return part
+    match part:
+        case {"type": "text" | "input_text" | "output_text", "text": str(text)}:
+            return text
+        case {"type": "image_url" | "input_image", "image_url": {"url": str(url)}}:
+            return Picture(url)
+        case {"type": "image_url" | "input_image", "image_url": str(url)}:
+            return Picture(url)
+        case {"type": "image", "image": source} if source is not None:
+            return Picture(source)
+        case {"type": ("text" | "input_text" | "output_text" | "image_url" | "input_image" | "image") as kind}:
+            raise InputError(f"{at}: a part of type '{kind}' needs the field {_FIELD[kind]}.")
+        case {"type": kind}:
+            raise InputError(
+                f"{at}: a part of type {kind!r} is not understood; use text, image_url, input_image or image."
+            )
+    raise InputError(f"{at}: expected text or an object with a type, found {type(part).__name__}.")
+
+
+_FIELD = {
+    "text": "'text' with a string",
+    "input_text": "'text' with a string",
+    "output_text": "'text' with a string",
+    "image_url": "'image_url' with {'url': ...}",
+    "input_image": "'image_url' with an address",
+    "image": "'image' with a path, bytes, a PIL image or an array",
+}

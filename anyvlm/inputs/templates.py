@@ -1,0 +1,201 @@
+"""The chat formats of the zoo: facts read in the authors' code, named after it.
+
+Sources: haotian-liu/LLaVA c121f04 llava/conversation.py and llava/train/train.py; 01-ai/Yi f73194c
+VL/llava/conversation.py; mbzuai-oryx/LLaVA-pp edb5d21 {Phi-3-V,LLaMA-3-V}/conversation.py; microsoft/LLaVA-Med 821e1c7
+llava/conversation.py; nahidalam/maya llava/conversation.py; the chat templates published with the language models.
+`bos` is written out because here the tokenizer adds nothing by itself.
+"""
+
+from __future__ import annotations
+
+from anyvlm.inputs.template import Template
+
+_HELPFUL = "The assistant gives helpful, detailed, and polite answers to the {}'s questions."
+_USER = "A chat between a curious user and an artificial intelligence assistant. " + _HELPFUL.format("user")
+_HUMAN = "A chat between a curious human and an artificial intelligence assistant. " + _HELPFUL.format("human")
+
+# LLaVA and what is built on it ----------------------------------------------------------------------------------------
+
+VICUNA_V1 = Template(
+    bos="<s>",
+    system=_USER,
+    system_close=" ",
+    user_open="USER: ",
+    user_close=" ",
+    answer_open="ASSISTANT:",
+    answer_space=" ",
+    answer_end="</s>",
+    specials=("<s>", "</s>"),
+    stop=("</s>",),
+)
+"""LLaVA-1.5, ShareGPT4V, PALO, SoM-LLaVA, BakLLaVA (``vicuna_v1``)."""
+
+LLAVA_V1 = VICUNA_V1.but(system=_HUMAN)
+"""LLaVA on Vicuna 1.1 (``llava_v1``): "human" instead of "user" in the system text."""
+
+LLAVA_V0 = Template(
+    bos="<s>",
+    system=_HUMAN,
+    system_close="###",
+    user_open="Human: ",
+    user_close="###",
+    answer_open="Assistant:",
+    answer_space=" ",
+    answer_end="###",
+    specials=("<s>",),
+    stop=("###",),
+)
+"""The first LLaVA (``llava_v0``), as its inference code writes it; its training code wrote "### Human: ...\\n"."""
+
+LLAVA_MED_V1 = LLAVA_V0.but(
+    image_open="<im_start>", image_close="<im_end>\n", specials=("<s>", "<im_start>", "<im_end>")
+)
+"""LLaVA-Med v1: the v0 format, pictures between marker tokens (``mm_use_im_start_end``)."""
+
+PLAIN = Template(
+    bos="<s>",
+    user_open="",
+    user_close="",
+    user_text=False,
+    image_close="",
+    answer_open="",
+    answer_end="\n",
+    specials=("<s>",),
+    stop=("\n",),
+)
+"""Stage 1 of LLaVA (``plain``): picture, caption, line break; the user's words are left out."""
+
+LLAVA_HF = VICUNA_V1.but(system="", answer_end=" ", stop=("</s>",))
+"""llava-hf/llava-1.5-*-hf: no system text; earlier answers end with a space only, so train with VICUNA_V1 instead."""
+
+BAKLLAVA_HF = VICUNA_V1.but(system="", user_close="\n")
+"""llava-hf/bakLlava-v1-hf."""
+
+FIRELLAVA = VICUNA_V1.but(system="", system_open="SYSTEM: ", system_close="\n\n", user_close="\n\n")
+"""FireLLaVA-13B, from its model card; what ends an answer is not published there, taken as "</s>"."""
+
+LLAVA_LLAMA_2 = Template(
+    bos="<s>",
+    system="You are a helpful language and vision assistant. You are able to understand the visual content that the "
+    "user provides, and assist the user with a variety of tasks using natural language.",
+    system_open="<<SYS>>\n",
+    system_close="\n<</SYS>>\n\n",
+    system_inside=True,
+    user_open="[INST] ",
+    user_close=" ",
+    user_again="<s>",
+    answer_open="[/INST]",
+    answer_space=" ",
+    answer_end=" </s>",
+    specials=("<s>", "</s>"),
+    stop=("</s>",),
+)
+"""LLaVA on Llama-2-chat (``llava_llama_2``)."""
+
+MISTRAL_INSTRUCT = LLAVA_LLAMA_2.but(system="", user_again="")
+"""LLaVA-Med v1.5 (``mistral_instruct``: the Llama-2 form without system text and without "<s>" between rounds)."""
+
+YI_VL = Template(
+    bos="",
+    system="This is a chat between an inquisitive human and an AI assistant. Assume the role of the AI assistant. "
+    "Read all the images carefully, and respond to the human's questions with informative, helpful, detailed and "
+    "polite answers. "
+    "这是一个好奇的人类和一个人工智能助手之间的对话。假设你扮演这个AI助手的角色。"
+    "仔细阅读所有的图像，并对人类的问题做出信息丰富、有帮助、详细的和礼貌的回答。",
+    system_close="\n\n### ",
+    user_open="Human: ",
+    user_close="\n### ",
+    answer_open="Assistant:",
+    answer_space=" ",
+    answer_end="\n###",
+    answer_close=" ",
+    image="<image_placeholder>",
+    stop=("###",),
+)
+"""Yi-VL (``mm_default``); Yi's tokenizer has no bos in front."""
+
+MAYA = Template(
+    bos="<BOS_TOKEN>",
+    system=_USER,
+    system_close=" ",
+    user_open="USER: ",
+    user_close=" ",
+    answer_open="ASSISTANT:",
+    answer_space=" ",
+    answer_end="<|END_OF_TURN_TOKEN|>",
+    specials=("<BOS_TOKEN>", "<|END_OF_TURN_TOKEN|>"),
+    stop=("<|END_OF_TURN_TOKEN|>",),
+)
+"""Maya (``aya`` in its repository, see scripts/maya/finetune_aya_siglip.sh): vicuna_v1 with Cohere's end of turn."""
+
+# Language models ------------------------------------------------------------------------------------------------------
+
+QWEN2 = Template(
+    system="You are a helpful assistant.",
+    system_open="<|im_start|>system\n",
+    system_close="<|im_end|>\n",
+    user_open="<|im_start|>user\n",
+    user_close="<|im_end|>\n",
+    answer_open="<|im_start|>assistant\n",
+    answer_end="<|im_end|>",
+    answer_close="\n",
+    specials=("<|im_start|>", "<|im_end|>"),
+    stop=("<|im_end|>",),
+)
+"""ChatML as Qwen2 writes it."""
+
+QWEN2_5 = QWEN2.but(system="You are Qwen, created by Alibaba Cloud. You are a helpful assistant.")
+
+SMOLLM2 = QWEN2.but(system="You are a helpful AI assistant named SmolLM, trained by Hugging Face")
+
+LLAMA_3 = Template(
+    bos="<|begin_of_text|>",
+    system_open="<|start_header_id|>system<|end_header_id|>\n\n",
+    system_close="<|eot_id|>",
+    user_open="<|start_header_id|>user<|end_header_id|>\n\n",
+    user_close="<|eot_id|>",
+    answer_open="<|start_header_id|>assistant<|end_header_id|>\n\n",
+    answer_end="<|eot_id|>",
+    specials=("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
+    stop=("<|eot_id|>",),
+)
+
+LLAVA_LLAMA_3 = LLAMA_3.but(system=_USER)
+"""LLaVA-pp on Llama-3-Instruct (``llama3``). Its text begins with <|begin_of_text|>; the second one that newer Llama-3
+tokenizers add in front is not written here."""
+
+PHI_3 = Template(
+    bos="<s>",
+    system_open="<|system|>\n",
+    system_close="<|end|>\n",
+    user_open="<|user|>\n",
+    user_close="<|end|>\n",
+    answer_open="<|assistant|>\n",
+    answer_end="<|end|>",
+    answer_close="\n",
+    specials=("<s>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"),
+    stop=("<|end|>",),
+)
+
+LLAVA_PHI_3 = PHI_3.but(system="You are a helpful AI assistant.")
+"""LLaVA-pp on Phi-3-mini (``phi3_instruct``)."""
+
+COHERE = Template(
+    bos="<BOS_TOKEN>",
+    system_open="<|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|>",
+    system_close="<|END_OF_TURN_TOKEN|>",
+    user_open="<|START_OF_TURN_TOKEN|><|USER_TOKEN|>",
+    user_close="<|END_OF_TURN_TOKEN|>",
+    answer_open="<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>",
+    answer_end="<|END_OF_TURN_TOKEN|>",
+    specials=(
+        "<BOS_TOKEN>",
+        "<|START_OF_TURN_TOKEN|>",
+        "<|END_OF_TURN_TOKEN|>",
+        "<|SYSTEM_TOKEN|>",
+        "<|USER_TOKEN|>",
+        "<|CHATBOT_TOKEN|>",
+    ),
+    stop=("<|END_OF_TURN_TOKEN|>",),
+)
+"""Aya-23 and Command."""
