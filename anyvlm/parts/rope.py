@@ -106,4 +106,5 @@ class Yarn(Spec):
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """x (B, H, T, h) turned by `Rope.tables`; pairs are (i, i + h / 2), so the partner is half a head away."""
+    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
     return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
