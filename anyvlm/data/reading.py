@@ -75,3 +75,28 @@ def reading(rng: Generator, evaluation: bool = False) -> Sample:
     forms = READING_WORD if " " not in shown and not shown.isdigit() else READING
     question, answer = pick(rng, forms)
     return Sample(image, (box,), (Turn(question, answer.format(shown), shown.lower(), "reading"),), "reading")
+
+
+def spelled(rng: Generator) -> Sample:
+    """One upright word, with a box for every letter, for aligning rows with letters; it asks nothing."""
+    text = pick(rng, words(False))
+    text = pick(rng, (str.lower, str.lower, str.capitalize, str.upper))(text)
+    canvas = background(rng)
+    while canvas.std() > 60:
+        canvas = background(rng)
+    face, size = int(rng.integers(faces())), int(rng.integers(30, 72))
+    while font(face, size).getlength(text) > SIDE - 2 * PADDING:
+        size -= 2
+    face_font = font(face, size)
+    left, top, right, bottom = face_font.getbbox(text)
+    x = int(rng.integers(PADDING, max(PADDING + 1, SIDE - int(right - left) - PADDING)))
+    y = int(rng.integers(PADDING, max(PADDING + 1, SIDE - int(bottom - top) - PADDING)))
+    image = Image.fromarray(canvas)
+    ImageDraw.Draw(image).text((x - left, y - top), text, _ink(rng, canvas), face_font)
+    edges = [x - left + face_font.getlength(text[:n]) for n in range(len(text) + 1)]
+    height = int(bottom - top)
+    boxes = tuple(
+        Box(int(a), y, max(int(a) + 1, int(b)), y + height, letter.lower())
+        for letter, a, b in zip(text, edges, edges[1:], strict=False)
+    )
+    return Sample(np.asarray(image), boxes, (), "spelled")

@@ -1,0 +1,98 @@
+"""The planner: sizes of pictures and a conversation -> the exact token layout. The only source of token counts.
+
+It decodes no pixel and needs no torch: `tokens`, truncation, cache sizes, usage figures and the model all read this plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING
+
+from anyvlm.errors import InputError
+from anyvlm.inputs.image import image_size
+from anyvlm.inputs.messages import Message
+from anyvlm.inputs.tokenizer import IMAGE, Tokenizer
+
+if TYPE_CHECKING:
+    from anyvlm.parts.features import Grid
+    from anyvlm.system import System
+
+
+@dataclass(frozen=True)
+class Span:
+    """The places of one picture: `length` tokens from `start`, whose rows have the shape `grid` (t, h, w)."""
+
+    stream: str
+    index: int  # of the picture in the conversation
+    start: int
+    length: int
+    grid: Grid
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Token layout of one conversation. Per token: id, Kind (0 is text), whether training predicts it."""
+
+    ids: tuple[int, ...]
+    kinds: tuple[int, ...]
+    supervised: tuple[bool, ...]
+    spans: tuple[Span, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def image_tokens(self) -> int:
+        """Tokens that pictures take."""
+        return sum(span.length for span in self.spans)
+
+
+def plan(
+    system: System,
+    tokenizer: Tokenizer,
+    messages: Sequence[Message],
+    *,
+    sizes: Sequence[tuple[int, int]] | None = None,
+    reply: bool = True,
+    room: int = 0,
+) -> Plan:
+    """Lay out a conversation.
+
+    `sizes`: (width, height) of its pictures in pixels, in order; read from their headers where not given. `reply`: end
+    where the assistant is to speak. `room`: tokens that must still fit behind the prompt.
+    Raises InputError if the system has no eyes, or if prompt and room exceed its context.
+    """
+    pictures = [picture for message in messages for picture in message.pictures]
+    if pictures and not system.streams:
+        raise InputError(f"'{system.name}' is a language model without vision; ask it without a picture.")
+    if sizes is None:
+        sizes = [image_size(picture.source) for picture in pictures]
+    if len(sizes) != len(pictures):
+        raise InputError(f"{len(sizes)} picture sizes were given for {len(pictures)} pictures.")
+    encoded = tokenizer.encode(system.template.render(messages, reply))
+    ids: list[int] = []
+    kinds: list[int] = []
+    supervised: list[bool] = []
+    spans: list[Span] = []
+    for id, learn in zip(encoded.ids, encoded.supervised, strict=True):
+        if id != IMAGE:
+            ids.append(id)
+            kinds.append(0)
+            supervised.append(learn)
+            continue
+        name, stream = next(iter(system.streams.items()))
+        grid = stream.grid(*sizes[len(spans)])
+        span = Span(name, len(spans), len(ids), prod(grid), grid)
+        spans.append(span)
+        ids += [tokenizer.vocab.get(system.placeholder, 0)] * span.length
+        kinds += [int(stream.kind)] * span.length
+        supervised += [False] * span.length
+    if len(ids) + room > system.lm.context:
+        pictures_take = sum(span.length for span in spans)
+        raise InputError(
+            f"The prompt has {len(ids)} tokens ({pictures_take} for pictures) and {room} are asked for, but '{system.name}' "
+            f"holds {system.lm.context}; shorten the text, use fewer pictures or a smaller --max-tokens."
+        )
+    return Plan(tuple(ids), tuple(kinds), tuple(supervised), tuple(spans))

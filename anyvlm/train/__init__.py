@@ -1,0 +1,1 @@
+"""Training in stages: what moves, on which data, with which losses."""

@@ -1,0 +1,33 @@
+"""Losses by name. Each reads what it needs and returns one scalar.
+
+Shape letters: B batch, T tokens, D width, R supervised places, V vocabulary, K names, O objects.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from anyvlm.parts.lm import DecoderLM
+
+
+def next_token(lm: DecoderLM, hidden_BTD: Tensor, labels_BT: Tensor, chunk: int = 1024) -> Tensor:
+    """Mean cross-entropy over the supervised places; the logits of at most `chunk` places exist at a time."""
+    at = labels_BT >= 0
+    rows_RD, labels_R = hidden_BTD[at], labels_BT[at]
+    total = hidden_BTD.new_zeros((), dtype=torch.float32)
+    for rows, labels in zip(rows_RD.split(chunk), labels_R.split(chunk), strict=True):
+        total = total + F.cross_entropy(lm.logits(rows).float(), labels, reduction="sum")
+    return total / max(1, len(labels_R))
+
+
+def name_alignment(objects_OD: Tensor, names_KD: Tensor, truth_O: Tensor, scale: float = 16.0) -> Tensor:
+    """Cross-entropy of cosine similarities: the pooled rows of every object against the embedding of every name."""
+    logits_OK = scale * F.normalize(objects_OD.float(), dim=-1) @ F.normalize(names_KD.float(), dim=-1).T
+    return F.cross_entropy(logits_OK, truth_O)
+
+
+def right_size(objects_OD: Tensor, length: float) -> Tensor:
+    """Squared log ratio of row lengths to `length`: keeps visual rows as long as the word embeddings they stand beside."""
+    return (objects_OD.float().norm(dim=-1) / length).log().square().mean()

@@ -1,0 +1,80 @@
+"""AdamW on fp32 master copies of parameters that may be bf16, as plain tensors that a checkpoint can hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+import torch
+from torch import Tensor, nn
+
+from anyvlm.system import Stage
+
+
+def rate(stage: Stage, step: int, steps: int) -> float:
+    """Learning-rate factor in [0, 1] of a step: linear warm-up, then cosine to zero, constant, or linear to zero."""
+    warm = max(1, round(stage.warmup * steps))
+    if step < warm:
+        return (step + 1) / warm
+    done = (step - warm) / max(1, steps - warm)
+    match stage.schedule:
+        case "constant":
+            return 1.0
+        case "linear":
+            return 1 - done
+    return 0.5 * (1 + math.cos(math.pi * done))
+
+
+class AdamW:
+    """Decoupled weight decay (1711.05101). Matrices decay, vectors do not. One learning rate per parameter name."""
+
+    def __init__(self, parameters: Mapping[str, nn.Parameter], stage: Stage, betas: tuple[float, float] = (0.9, 0.98)) -> None:
+        self.parameters, self.stage, self.betas = dict(parameters), stage, betas
+        self.master = {name: p.detach().float().clone() for name, p in self.parameters.items()}
+        self.first = {name: torch.zeros_like(m) for name, m in self.master.items()}
+        self.second = {name: torch.zeros_like(m) for name, m in self.master.items()}
+        self.lr = {name: _base_rate(stage, name) for name in self.parameters}
+
+    def step(self, step: int, steps: int, clip: float = 1.0) -> float:
+        """One update at 0-based `step` of `steps`; returns the gradient norm before clipping to `clip`.
+
+        A parameter without a gradient is left alone. Raises FloatingPointError for a gradient that is not finite, and
+        then changes nothing.
+        """
+        grads = {name: p.grad.float() for name, p in self.parameters.items() if p.grad is not None}
+        norm = math.sqrt(sum(float(g.square().sum()) for g in grads.values()))
+        if not math.isfinite(norm):
+            raise FloatingPointError(f"the gradient of step {step} is {norm}")
+        shrink, factor = min(1.0, clip / (norm + 1e-6)), rate(self.stage, step, steps)
+        b1, b2 = self.betas
+        for name, g in grads.items():
+            m, v, w, lr = self.first[name], self.second[name], self.master[name], self.lr[name] * factor
+            g.mul_(shrink)
+            m.lerp_(g, 1 - b1)
+            v.mul_(b2).addcmul_(g, g, value=1 - b2)
+            if w.ndim > 1 and self.stage.weight_decay:
+                w.mul_(1 - lr * self.stage.weight_decay)
+            w.addcdiv_(m / (1 - b1 ** (step + 1)), (v / (1 - b2 ** (step + 1))).sqrt_().add_(1e-8), value=-lr)
+            self.parameters[name].data.copy_(w)
+            self.parameters[name].grad = None
+        return norm
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All state, by name."""
+        return {f"{kind}.{name}": t for kind in ("master", "first", "second") for name, t in getattr(self, kind).items()}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over saved state, and the parameters with it."""
+        for kind in ("master", "first", "second"):
+            for name, t in getattr(self, kind).items():
+                t.copy_(tensors[f"{kind}.{name}"])
+        for name, p in self.parameters.items():
+            p.data.copy_(self.master[name])
+
+
+def _base_rate(stage: Stage, name: str) -> float:
+    assert stage.lr is not None
+    if stage.lora and stage.lora.lr is not None and name.endswith((".a", ".b")):
+        return stage.lora.lr
+    return next((lr for glob, lr in stage.rates.items() if fnmatchcase(name, glob)), stage.lr)

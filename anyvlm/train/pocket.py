@@ -1,0 +1,190 @@
+"""The recipe of anyvlm-pocket: data made at run time, three stages, resumable on two CPU cores.
+
+    nice -n 19 python -m anyvlm.train.pocket --out runs/pocket      # train, or go on where it stopped
+
+Stage "names" needs no language model: in every picture it pools the connector's rows under each icon, shape or letter and
+pulls them to the language model's own embedding of that name. "connect" and "instruct" then train on conversations with
+several questions per picture, so that the 64 rows of a picture are paid for once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import typer
+from numpy.random import Generator
+from PIL import Image
+from torch import Tensor, nn
+
+from anyvlm.data.icons import open_atlas
+from anyvlm.data.sample import SIDE, Box, Sample
+from anyvlm.data.scenes import GENERATORS
+from anyvlm.data.shapes import COLOURS, SHAPES
+from anyvlm.inputs.collate import collate, media
+from anyvlm.inputs.messages import Message, Picture
+from anyvlm.inputs.plan import Plan, plan
+from anyvlm.inputs.tokenizer import Tokenizer
+from anyvlm.system import VLM, Batch, Pixels, Stage
+from anyvlm.train.loop import Task, run_stage
+from anyvlm.train.losses import name_alignment, next_token, right_size
+from anyvlm.zoo.pocket import POCKET
+
+SHARES: dict[str, dict[str, float]] = {
+    "names": {"grid": 0.4, "scatter": 0.3, "single": 0.1, "shapes": 0.06, "spelled": 0.14},
+    "connect": {"single": 0.3, "grid": 0.2, "scatter": 0.15, "copies": 0.1, "shapes": 0.08, "reading": 0.12, "easy_vqa": 0.05},
+    "instruct": {
+        "single": 0.2, "grid": 0.2, "scatter": 0.19, "copies": 0.12, "shapes": 0.06, "reading": 0.14, "easy_vqa": 0.06, "chat": 0.03,
+    },
+}  # fmt: skip
+"""How often each generator is drawn, by stage."""
+
+CELLS = SIDE // 28  # rows of the connector per side: 14-pixel patches folded 2 x 2
+
+
+@cache
+def vocabulary() -> tuple[str, ...]:
+    """Every name an object can have: icons, coloured shapes, letters."""
+    icons = [name.key for name in open_atlas().names]
+    shapes = [f"{colour} {shape}" for colour in COLOURS for shape in SHAPES]
+    return tuple(dict.fromkeys([*icons, *shapes, *"abcdefghijklmnopqrstuvwxyz"]))
+
+
+@cache
+def _number() -> dict[str, int]:
+    return {name: n for n, name in enumerate(vocabulary())}
+
+
+def draw(stage: Stage, step: int, count: int) -> list[Sample]:
+    """The samples of a step: a function of the stage's name and the step alone."""
+    rng = np.random.default_rng([int.from_bytes(stage.name.encode(), "little") % 2**31, step])
+    shares = SHARES[stage.name]
+    kinds = rng.choice(list(shares), count, p=np.array(list(shares.values())) / sum(shares.values()))
+    return [GENERATORS[str(kind)](rng, open_atlas()) for kind in kinds]
+
+
+def pixels(sample: Sample) -> np.ndarray:
+    """(3, 224, 224) as the system's policy makes them."""
+    assert sample.image is not None
+    return POCKET.streams["image"].policy.apply(Image.fromarray(sample.image))
+
+
+# Stage "names" --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Pictures and what is where. weight_ONc: share of every row in each object; truth_O: its number in `vocabulary`."""
+
+    image: Pixels
+    picture_O: Tensor
+    weight_Oc: Tensor
+    truth_O: Tensor
+
+
+def objects(stage: Stage, step: int) -> Objects:
+    """A batch of pictures with all their named boxes."""
+    assert stage.batch is not None
+    samples = draw(stage, step, stage.batch)
+    found = [(n, box) for n, sample in enumerate(samples) for box in sample.boxes if box.name in _number()]
+    return Objects(
+        picture(samples),
+        torch.tensor([n for n, _ in found]),
+        torch.stack([cover(box) for _, box in found]),
+        torch.tensor([_number()[box.name] for _, box in found]),
+    )
+
+
+def picture(samples: list[Sample]) -> Pixels:
+    """The patches of several samples' pictures."""
+    x = torch.stack([torch.from_numpy(pixels(sample)) for sample in samples])
+    from anyvlm.parts.features import patches
+
+    return Pixels(patches(x, 14), ((1, 16, 16),) * len(samples))
+
+
+def cover(box: Box) -> Tensor:
+    """(64,) how the area of a box is shared among the connector's rows."""
+    edges = torch.arange(CELLS + 1) * (SIDE / CELLS)
+
+    def overlap(low: int, high: int) -> Tensor:
+        return (edges[1:].clamp(max=high) - edges[:-1].clamp(min=low)).clamp(min=0)
+
+    area = (overlap(box.y0, box.y1)[:, None] * overlap(box.x0, box.x1)[None]).flatten()
+    return area / area.sum()
+
+
+def name_embeddings(vlm: VLM, tokenizer: Tokenizer) -> Tensor:
+    """(K, D) the language model's own word vectors of every name, averaged over its tokens."""
+    encode = tokenizer._inner.encode
+    ids = [encode(name if len(name) == 1 else f" {name}", add_special_tokens=False).ids for name in vocabulary()]
+    table = vlm.lm.embed.weight.detach().float()
+    return torch.stack([table[torch.tensor(row)].mean(0) for row in ids])
+
+
+def names_task(vlm: VLM, tokenizer: Tokenizer, stage: Stage) -> Task[Objects]:
+    """Pooled rows against names."""
+    table_KD = name_embeddings(vlm, tokenizer)
+    length = float(vlm.lm.embed.weight.detach().float().norm(dim=-1).mean())
+
+    def losses(model: nn.Module, batch: Objects) -> dict[str, Tensor]:
+        assert isinstance(model, VLM) and stage.steps
+        dtype = model.lm.embed.weight.dtype
+        rows = model.features({"image": Pixels(batch.image.x_NC.to(dtype), batch.image.grids)})["image"].x_ND
+        rows_PcD = rows.float().unflatten(0, (-1, CELLS * CELLS))
+        pooled_OD = torch.einsum("oc,ocd->od", batch.weight_Oc, rows_PcD[batch.picture_O])
+        return {"name_alignment": name_alignment(pooled_OD, table_KD, batch.truth_O), "right_size": right_size(rows, length)}
+
+    assert stage.steps
+    return Task(lambda step: objects(stage, step), losses, stage.steps)
+
+
+# Stages with the language model ---------------------------------------------------------------------------------------
+
+
+def conversation(sample: Sample) -> tuple[Message, ...]:
+    """The turns of a sample as messages, the picture in the first."""
+    messages = []
+    for n, turn in enumerate(sample.turns):
+        first = n == 0 and sample.image is not None
+        content = (Picture(Image.fromarray(sample.image)), turn.question) if first else (turn.question,)  # type: ignore[arg-type]
+        messages += [Message("user", content), Message("assistant", (turn.answer,))]
+    return tuple(messages)
+
+
+def laid_out(sample: Sample, tokenizer: Tokenizer) -> Plan:
+    """The plan of a sample's whole conversation."""
+    sizes = [] if sample.image is None else [(SIDE, SIDE)]
+    return plan(POCKET, tokenizer, conversation(sample), sizes=sizes, reply=False)
+
+
+def turns_task(tokenizer: Tokenizer, stage: Stage) -> Task[Batch]:
+    """Next-token loss on the answers. Samples of similar length share a batch: four batches are drawn at once and sorted."""
+    assert stage.batch and stage.steps
+    size, group = stage.batch, 4
+
+    @cache
+    def drawn(block: int) -> list[tuple[Sample, Plan]]:
+        drawn.cache_clear()
+        samples = draw(stage, block, size * group)
+        return sorted(((s, laid_out(s, tokenizer)) for s in samples), key=lambda pair: len(pair[1]))
+
+    def batch(step: int) -> Batch:
+        chosen = drawn(step // group)[(step % group) * size :][:size]
+        arrays = [[] if s.image is None else [pixels(s)] for s, _ in chosen]
+        return collate(POCKET, [p for _, p in chosen], arrays, labels=True)
+
+    def losses(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        assert isinstance(model, VLM) and batch.labels_BT is not None
+        dtype = model.lm.embed.weight.dtype
+        shown: Mapping[str, Pixels] = {n: Pixels(p.x_NC.to(dtype), p.grids) for n, p in batch.media.items()}
+        # Padding on the right is never seen by what comes before it: as tokens of the same sample it needs no mask.
+        batch = replace(batch, seg_BT=torch.zeros_like(batch.seg_BT))
+        seq = model.assemble(batch, model.features(shown))
+        return {"next_token": next_token(model.lm, model.lm.hidden(seq), batch.labels_BT)}
+
+    return Task(batch, losses, stage.steps)
