@@ -39,17 +39,18 @@ def atomic_file(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_directory(target: Path, *, marker: str) -> Iterator[Path]:
-    """A temporary directory beside ``target``, to be filled by the caller; it becomes ``target`` when the block ends well.
+    """A temporary directory beside ``target``, for the caller to fill; it becomes ``target`` when the block ends well.
 
-    Otherwise it is removed and an older ``target`` stays as it was. ``marker`` is a file that every complete directory of
-    this kind holds: an existing ``target`` that is not empty is replaced only if it has it, so that a slip in a path
+    Otherwise it is removed and an older ``target`` stays as it was. ``marker`` is a file that every complete directory
+    of this kind holds: an existing ``target`` that is not empty is replaced only if it has it, so that a slip in a path
     never deletes a user's files. An OSError is raised as WeightsError.
     """
     target = Path(os.path.realpath(target))
     with _explained(target):
         if target.exists() and not (target / marker).is_file() and not (target.is_dir() and not any(target.iterdir())):
             raise WeightsError(
-                f"{target} exists and was not written by anyvlm (no {marker} in it); choose a new directory or empty it."
+                f"{target} exists and was not written by anyvlm (no {marker} in it); choose a new directory, or empty "
+                "it first."
             )
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
@@ -76,8 +77,8 @@ def _explained(target: Path) -> Iterator[None]:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise WeightsError(
-            f"Could not write {target}: {reason.lower()}. What was there before is untouched; free some space or choose "
-            "another place and try again."
+            f"Could not write {target}: {reason.lower()}. What was there before is untouched; free some space or "
+            "choose another place and try again."
         ) from error
 
 
@@ -99,7 +100,7 @@ def _umask() -> int:
 
 
 def _exchange(a: Path, b: Path) -> bool:
-    """Swap two directories in one step where the kernel can (Linux renameat2, RENAME_EXCHANGE); False where it cannot."""
+    """Swap two directories in one step where the kernel can (Linux renameat2); False where it cannot."""
     if sys.platform != "linux":
         return False
     here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of linux/fcntl.h and linux/fs.h

