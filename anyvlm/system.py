@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor, nn
 
 from anyvlm.errors import SpecError
@@ -82,10 +81,15 @@ class Stage(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint(Spec):
-    """Where weights come from, and the ways in which such files name them (the first is how we export)."""
+    """Where weights come from, and the ways in which such files name them (the first is how we export).
+
+    `fallback`: opened only if the checkpoints before it leave a parameter unfilled (a frozen vision tower, which some
+    files repeat and others leave to its own repository).
+    """
 
     source: Source
     layouts: tuple[Layout, ...]
+    fallback: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,4 +218,3 @@ class VLM(nn.Module):
     def forward(self, batch: Batch, cache: Cache | None = None) -> Tensor:
         """Logits (B, T, vocab)."""
         return self.lm.logits(self.lm.hidden(self.assemble(batch), cache))
-

@@ -1,8 +1,9 @@
-"""How files of LLaVA and its relatives name their tensors, for any encoder and language model."""
+"""How whole files name their tensors: language models, vision towers, LLaVA and its relatives, for any backbone."""
 
 from __future__ import annotations
 
 from anyvlm.keys import Keys, Layout, Mount, Rule, moved, rename
+from anyvlm.parts.catalog.llama import LLAMA_GGUF
 
 PROJECTOR_HF = Keys(rules=rename({"linear_1.": "layers.0.", "linear_2.": "layers.1."}))
 """transformers' LlavaMultiModalProjector."""
@@ -47,10 +48,22 @@ def llava_original(lm: Keys, eye: Keys, projector: Keys = PROJECTOR_MLP) -> Layo
     )
 
 
-def tower(name: str, eye: Keys, *, prefix: str = "vision_model.", ours: str = _EYE, ignore: tuple[str, ...] = ()) -> Layout:
-    """The layout of a vision tower published alone or, with what belongs to the text side ignored, as half of a CLIP."""
-    return Layout(name=name, mounts=(Mount(theirs=prefix, ours=ours, keys=eye),), ignore=ignore)
+def vision_hf(eye: Keys, ours: str = "") -> tuple[Layout, ...]:
+    """A vision tower alone or, its text side ignored, as half of a CLIP; with the prefix of old files and without."""
+    prefixes = {"hf": "vision_model.", "hf-5": ""}
+    return tuple(
+        Layout(name=name, mounts=(Mount(theirs=prefix, ours=ours, keys=eye),), ignore=_TEXT_SIDE)
+        for name, prefix in prefixes.items()
+    )
 
 
-CLIP_TEXT = ("text_model.*", "text_projection.weight", "visual_projection.weight", "logit_scale", "logit_bias")
-"""What a CLIP or SigLIP checkpoint holds beside its vision tower."""
+_TEXT_SIDE = ("text_model.*", "text_projection.weight", "visual_projection.weight", "logit_scale", "logit_bias")
+
+
+def lm_hf(lm: Keys) -> Layout:
+    """transformers' ...ForCausalLM."""
+    return Layout(name="hf", mounts=(Mount(theirs="", ours=_LM, keys=lm),))
+
+
+LM_GGUF = Layout(name="gguf", mounts=(Mount(theirs="", ours=_LM, keys=LLAMA_GGUF),))
+"""llama.cpp's files of architecture "llama"."""

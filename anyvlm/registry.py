@@ -1,0 +1,72 @@
+"""Every named system: name -> "file:CONSTANT" below ``anyvlm/zoo``. Only the file of the name that is asked for is imported."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from anyvlm.errors import SpecError
+
+if TYPE_CHECKING:
+    from anyvlm.system import System, VisionSystem
+
+SYSTEMS = {
+    "anyvlm-pocket": "pocket:POCKET",
+    "aya-23-8b": "aya:AYA_23",
+    "bakllava-7b": "bakllava:BAKLLAVA_7B",
+    "clip-vit-b-16": "clip:CLIP_VIT_B_16",
+    "clip-vit-b-32": "clip:CLIP_VIT_B_32",
+    "clip-vit-h-14-laion2b": "clip:CLIP_VIT_H_14",
+    "clip-vit-l-14": "clip:CLIP_VIT_L_14",
+    "clip-vit-l-14-336": "clip:CLIP_VIT_L_14_336",
+    "dinov2-base": "dinov2:DINOV2_BASE",
+    "dinov2-giant": "dinov2:DINOV2_GIANT",
+    "dinov2-large": "dinov2:DINOV2_LARGE",
+    "dinov2-small": "dinov2:DINOV2_SMALL",
+    "firellava-13b": "firellava:FIRELLAVA_13B",
+    "llama-3-8b-instruct": "llama:LLAMA_3_8B_INSTRUCT",
+    "llava-1.5-13b": "llava_1_5:LLAVA_1_5_13B",
+    "llava-1.5-7b": "llava_1_5:LLAVA_1_5_7B",
+    "llava-13b": "llava:LLAVA_13B",
+    "llava-7b": "llava:LLAVA_7B",
+    "llava-llama-2-13b": "llava:LLAVA_LLAMA_2_13B",
+    "llava-med": "llava_med:LLAVA_MED",
+    "llava-med-v1-7b": "llava_med:LLAVA_MED_V1_7B",
+    "llava-pp-llama3-8b": "llava_pp:LLAVA_PP_LLAMA3_8B",
+    "llava-pp-phi3-mini": "llava_pp:LLAVA_PP_PHI3_MINI",
+    "maya": "maya:MAYA",
+    "mistral-7b-instruct-v0.2": "mistral:MISTRAL_7B_INSTRUCT",
+    "palo-13b": "palo:PALO_13B",
+    "palo-7b": "palo:PALO_7B",
+    "phi-3-mini-4k-instruct": "phi3:PHI_3_MINI_4K_INSTRUCT",
+    "qwen2.5-0.5b-instruct": "qwen2:QWEN2_5_0_5B_INSTRUCT",
+    "qwen2.5-1.5b-instruct": "qwen2:QWEN2_5_1_5B_INSTRUCT",
+    "qwen2.5-14b-instruct": "qwen2:QWEN2_5_14B_INSTRUCT",
+    "qwen2.5-32b-instruct": "qwen2:QWEN2_5_32B_INSTRUCT",
+    "qwen2.5-3b-instruct": "qwen2:QWEN2_5_3B_INSTRUCT",
+    "qwen2.5-7b-instruct": "qwen2:QWEN2_5_7B_INSTRUCT",
+    "sharegpt4v-7b": "sharegpt4v:SHAREGPT4V_7B",
+    "siglip-vit-b-16-256": "siglip:SIGLIP_VIT_B_16_256",
+    "siglip-vit-b-16-256-multilingual": "siglip:SIGLIP_VIT_B_16_256_MULTILINGUAL",
+    "siglip-vit-l-16-384": "siglip:SIGLIP_VIT_L_16_384",
+    "siglip-vit-so400m-14-384": "siglip:SIGLIP_VIT_SO400M_14_384",
+    "smollm2-1.7b-instruct": "smollm2:SMOLLM2_1_7B_INSTRUCT",
+    "smollm2-135m-instruct": "smollm2:SMOLLM2_135M_INSTRUCT",
+    "smollm2-360m-instruct": "smollm2:SMOLLM2_360M_INSTRUCT",
+    "som-llava": "som_llava:SOM_LLAVA",
+    "yi-34b-chat": "yi:YI_34B_CHAT",
+    "yi-6b-chat": "yi:YI_6B_CHAT",
+    "yi-vl-34b": "yi_vl:YI_VL_34B",
+    "yi-vl-6b": "yi_vl:YI_VL_6B",
+}
+
+
+def system(name: str) -> System | VisionSystem:
+    """The spec of a name. Raises SpecError with the three nearest names for one that is not known."""
+    if name not in SYSTEMS:
+        near = ", ".join(get_close_matches(name.lower(), SYSTEMS, n=3, cutoff=0.0))
+        raise SpecError(f"There is no system '{name}'; the nearest are {near}. `anyvlm list` shows all.")
+    file, _, constant = SYSTEMS[name].partition(":")
+    found: System | VisionSystem = getattr(import_module(f"anyvlm.zoo.{file}"), constant)
+    return found

@@ -1,0 +1,184 @@
+"""A directory -> the system it holds: our own (``spec.json``), or Hugging Face's layout, whose ``config.json`` is read field by
+field, so that any size and any fine-tune of a known architecture loads. A GGUF file is read the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from anyvlm.errors import SpecError, WeightsError
+from anyvlm.inputs.policy import ImagePolicy, policy_from_preprocessor
+from anyvlm.inputs.template import Template
+from anyvlm.inputs.tokenizer import Tokenizer
+from anyvlm.keys import OURS, Layout
+from anyvlm.parts.catalog.layouts import LM_GGUF, lm_hf, llava_hf, vision_hf
+from anyvlm.parts.connect.mlp import Projector
+from anyvlm.parts.ffn import GLU
+from anyvlm.parts.lm import Decoder
+from anyvlm.parts.norm import RMSNorm
+from anyvlm.parts.rope import Linear, Rope
+from anyvlm.spec import Json, from_json
+from anyvlm.system import Checkpoint, Meta, Stream, System, VisionSystem
+from anyvlm.weights.config_chat import gguf_template, read_template
+from anyvlm.weights.config_lm import ACTS, KEYS, read_lm
+from anyvlm.weights.config_vision import HALF, read_vision
+from anyvlm.weights.fields import Fields, read_json
+from anyvlm.weights.gguf import Gguf, decoder_facts
+from anyvlm.weights.sources import Directory, Source
+
+def read_directory(path: Path, source: Source | None = None, template: Template | None = None) -> System | VisionSystem:
+    """The system in a directory or GGUF file. `source`: where its weights are (the path itself where None); `template`: the
+    chat format, where the directory's own shall not be used.
+
+    Raises WeightsError for a directory that is not one of a model, SpecError naming a field that cannot be honoured.
+    """
+    source = source or Directory(path=str(path))
+    if path.is_file():
+        return _gguf(path, source)
+    if (path / "spec.json").is_file():
+        system = from_json(read_json(path / "spec.json"), str(path / "spec.json"))
+        if isinstance(system, (System, VisionSystem)):
+            return system.but(checkpoints=(Checkpoint(source=source, layouts=(OURS, *_layouts(system))),))
+        raise SpecError(f"{path / 'spec.json'} describes a {type(system).__name__}, not a system.")
+    config = read_json(path / "config.json")
+    if not config:
+        raise WeightsError(f"{path} has neither spec.json nor config.json; it is not the directory of a model.")
+    kind = config.get("model_type")
+    if kind == "llava":
+        return _llava(path, config, source, template)
+    if kind in KEYS:
+        return _lm(path, config, source, template)
+    return _vision(path, config, source)
+
+
+def _layouts(system: System | VisionSystem) -> tuple[Layout, ...]:
+    """The layouts that a saved system can be exported in."""
+    return tuple(layout for checkpoint in system.checkpoints for layout in checkpoint.layouts if layout.mounts)
+
+
+def _meta(config: Mapping[str, object]) -> Meta:
+    return Meta(paper="", year=0, license="unknown", family=str(config.get("model_type")), row="")
+
+
+def _tokenizer(path: Path) -> Tokenizer | None:
+    return Tokenizer(path) if (path / "tokenizer.json").is_file() else None
+
+
+def _lm(path: Path, config: Mapping[str, object], source: Source, template: Template | None) -> System:
+    tokenizer = _tokenizer(path)
+    return System(
+        name=path.name,
+        lm=read_lm(config, str(path / "config.json")),
+        streams={},
+        template=template or read_template(path, tokenizer.specials if tokenizer else frozenset(), None),
+        meta=_meta(config),
+        tokenizer=source,
+        checkpoints=(Checkpoint(source=source, layouts=(lm_hf(KEYS[str(config["model_type"])]),)),),
+    )
+
+
+def _llava(path: Path, config: Mapping[str, object], source: Source, template: Template | None) -> System:
+    f = Fields(config, _LLAVA, str(path / "config.json"))
+    text, vision = f.nested("text_config"), f.nested("vision_config")
+    lm = read_lm({**text, "model_type": text.get("model_type", "llama")}, f"{path}: text_config")
+    tower = read_vision(vision, f"{path}: vision_config")
+    layer = f.raw("vision_feature_layer")
+    layers = tuple(layer) if isinstance(layer, list) else (layer,)
+    keep = f.choice("vision_feature_select_strategy", {"default": False, "full": True})
+    if not all(isinstance(n, int) for n in layers):
+        raise SpecError(f"{path}: vision_feature_layer = {layer!r}; expected a number or a list of numbers.")
+    # "default" drops the first row, whatever it is: a class token, or of SigLIP the first patch
+    skip = int(not keep and not tower.encoder.cls)
+    connector = Projector(
+        act=f.choice("projector_hidden_act", ACTS),  # type: ignore[type-var]
+        bias=f.need("multimodal_projector_bias", bool),
+    )
+    tokenizer = _tokenizer(path)
+    placeholder = _placeholder(f, tokenizer)
+    encoder = tower.encoder.but(layers=layers, keep_cls=keep and tower.encoder.cls, skip=skip)
+    f.done("tie_word_embeddings", "vocab_size", "image_seq_length")
+    specials = tokenizer.specials if tokenizer else frozenset()
+    return System(
+        name=path.name,
+        lm=lm,
+        streams={"image": Stream(policy=_policy(path), encoder=encoder, connector=connector)},
+        template=template or read_template(path, specials, placeholder),
+        meta=_meta(config),
+        placeholder=placeholder,
+        tokenizer=source,
+        checkpoints=(
+            Checkpoint(source=source, layouts=llava_hf(KEYS[str(text.get("model_type", "llama"))], tower.keys)),
+        ),
+    )
+
+
+_LLAVA: Json = {
+    "projector_hidden_act": "gelu",
+    "vision_feature_layer": -2,
+    "vision_feature_select_strategy": "default",
+    "image_token_index": 32000,
+    "multimodal_projector_bias": True,
+}
+
+
+def _placeholder(f: Fields, tokenizer: Tokenizer | None) -> str:
+    """The token whose id the config names."""
+    id = f.maybe("image_token_id", int) or f.need("image_token_index", int)
+    names = {} if tokenizer is None else {number: token for token, number in tokenizer.vocab.items()}
+    return names.get(id, "<image>")
+
+
+def _policy(path: Path) -> ImagePolicy:
+    config = read_json(path / "preprocessor_config.json") or read_json(path / "processor_config.json")
+    if not config:
+        raise WeightsError(f"{path} has no preprocessor_config.json, which says how pictures become pixels.")
+    return policy_from_preprocessor(config)
+
+
+def _vision(path: Path, config: Mapping[str, object], source: Source) -> VisionSystem:
+    kind = str(config.get("model_type"))
+    nested = config.get("vision_config")
+    inner = {**nested, "model_type": HALF[kind]} if kind in HALF and isinstance(nested, Mapping) else config
+    if str(inner.get("model_type")) not in (*HALF.values(), "dinov2"):
+        raise SpecError(f"{path}: model_type '{kind}' is not known here; known are llava, {', '.join((*KEYS, *HALF))}, dinov2.")
+    tower = read_vision(inner, str(path / "config.json"))
+    return VisionSystem(
+        name=path.name,
+        encoder=tower.encoder,
+        policy=_policy(path),
+        meta=_meta(config),
+        checkpoints=(Checkpoint(source=source, layouts=vision_hf(tower.keys)),),
+    )
+
+
+def _gguf(path: Path, source: Source) -> System:
+    """Decoders of llama.cpp's architecture "llama": Llama, Mistral, SmolLM2."""
+    file = Gguf(path)
+    facts = decoder_facts(file)
+    if facts.architecture != "llama" or facts.divisors or facts.scaling not in (None, "linear"):
+        scaled = facts.scaling or ("divided frequencies" if facts.divisors else "none")
+        raise SpecError(f"{path}: a GGUF of architecture '{facts.architecture}' (rope scaling: {scaled}) is not supported yet.")
+    decoder = Decoder(
+        vocab=facts.vocab,
+        width=facts.width,
+        depth=facts.depth,
+        heads=facts.heads,
+        kv_heads=facts.kv_heads,
+        head=None if facts.head * facts.heads == facts.width else facts.head,
+        ffn=GLU(hidden=facts.hidden),
+        context=facts.context,
+        norm=RMSNorm(eps=facts.eps),
+        rope=Rope(theta=facts.theta, scaling=Linear(factor=facts.factor or 1.0) if facts.scaling else None),
+        tied=facts.tied,
+        window=facts.window,
+    )
+    return System(
+        name=path.stem,
+        lm=decoder,
+        streams={},
+        template=gguf_template(path, file.metadata),
+        meta=Meta(paper="", year=0, license="unknown", family=facts.architecture, row=""),
+        tokenizer=source,
+        checkpoints=(Checkpoint(source=source, layouts=(LM_GGUF,)),),
+    )

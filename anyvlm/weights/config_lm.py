@@ -1,0 +1,252 @@
+"""Decoders in Hugging Face's ``config.json``, both ways: Llama, Mistral, Qwen2, Phi-3, Cohere.
+
+Both the published files (`rope_theta`, `rope_scaling`) and those of transformers 5 (`rope_parameters`) are read. Fields equal
+to the default of their class may be missing. Source: transformers ``configuration_*.py``, ``modeling_rope_utils.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isclose, log, sqrt
+
+from anyvlm.errors import SpecError
+from anyvlm.keys import Keys
+from anyvlm.parts.act import Act
+from anyvlm.parts.catalog.llama import COHERE_HF, LLAMA_HF, PHI3_HF
+from anyvlm.parts.ffn import GLU
+from anyvlm.parts.lm import Decoder
+from anyvlm.parts.norm import LayerNorm, RMSNorm
+from anyvlm.parts.rope import Linear, Llama3, LongRope, Rope, Yarn
+from anyvlm.spec import Json
+from anyvlm.weights.fields import Fields
+
+ACTS: dict[str, Act] = {
+    "gelu": "gelu",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_new": "gelu_tanh",
+    "quick_gelu": "quick_gelu",
+    "silu": "silu",
+    "swish": "silu",
+    "relu": "relu",
+}
+"""transformers' names of activations."""
+
+_LLAMA: Json = {
+    "vocab_size": 32000,
+    "hidden_size": 4096,
+    "intermediate_size": 11008,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "hidden_act": "silu",
+    "max_position_embeddings": 2048,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 10000.0,
+    "tie_word_embeddings": False,
+    "attention_bias": False,
+}
+_DEFAULTS: dict[str, Json] = {
+    "llama": _LLAMA,
+    "mistral": _LLAMA
+    | {"intermediate_size": 14336, "num_key_value_heads": 8, "max_position_embeddings": 131072, "sliding_window": 4096},
+    "qwen2": _LLAMA
+    | {"vocab_size": 151936, "intermediate_size": 22016, "num_key_value_heads": 32, "max_position_embeddings": 32768}
+    | {"sliding_window": 4096, "max_window_layers": 28, "use_sliding_window": False},
+    "phi3": _LLAMA
+    | {"vocab_size": 32064, "hidden_size": 3072, "intermediate_size": 8192, "max_position_embeddings": 4096}
+    | {"rms_norm_eps": 1e-5, "original_max_position_embeddings": 4096},
+    "cohere": _LLAMA
+    | {"vocab_size": 256000, "hidden_size": 8192, "intermediate_size": 22528, "num_hidden_layers": 40}
+    | {"num_attention_heads": 64, "max_position_embeddings": 8192, "layer_norm_eps": 1e-5, "logit_scale": 0.0625}
+    | {"tie_word_embeddings": True},
+}
+KEYS: dict[str, Keys] = {
+    "llama": LLAMA_HF,
+    "mistral": LLAMA_HF,
+    "qwen2": LLAMA_HF,
+    "phi3": PHI3_HF,
+    "cohere": COHERE_HF,
+}
+"""The key table of each model_type that can be read."""
+
+
+def read_lm(data: Mapping[str, object], where: str = "config.json") -> Decoder:
+    """The decoder a config describes. Raises SpecError naming the field that is unknown or cannot be honoured."""
+    kind = str(data.get("model_type", "llama"))
+    if kind not in _DEFAULTS:
+        raise SpecError(f"{where}: model_type '{kind}' is not a decoder known here; known are {', '.join(_DEFAULTS)}.")
+    f = Fields(data, _DEFAULTS[kind], where)
+    heads, depth, width = (f.need(n, int) for n in ("num_attention_heads", "num_hidden_layers", "hidden_size"))
+    head = f.maybe("head_dim", int)
+    bias = f.need("attention_bias", bool)
+    f.only("mlp_bias", False)
+    f.only("use_qk_norm", False)
+    f.only("partial_rotary_factor", 1.0)
+    parallel = kind == "cohere"
+    window, windowed = _window(f, kind, depth)
+    decoder = Decoder(
+        vocab=f.need("vocab_size", int),
+        width=width,
+        depth=depth,
+        heads=heads,
+        kv_heads=f.maybe("num_key_value_heads", int) or heads,
+        ffn=GLU(hidden=f.need("intermediate_size", int), act=f.choice("hidden_act", ACTS)),  # type: ignore[type-var]
+        context=f.need("max_position_embeddings", int),
+        norm=_norm(f, parallel),
+        rope=_rope(f, where),
+        head=None if head is None or head * heads == width else head,
+        tied=f.need("tie_word_embeddings", bool),
+        qkv_bias=kind == "qwen2" or bias,
+        o_bias=bias and kind != "qwen2",
+        parallel=parallel,
+        window=window,
+        windowed=windowed,
+        logit_scale=f.need("logit_scale", float) if parallel else 1.0,
+    )
+    f.done()
+    return decoder
+
+
+def _norm(f: Fields, parallel: bool) -> LayerNorm | RMSNorm:
+    if parallel:
+        return LayerNorm(eps=f.need("layer_norm_eps", float), bias=False)
+    return RMSNorm(eps=f.need("rms_norm_eps", float))
+
+
+def _window(f: Fields, kind: str, depth: int) -> tuple[int | None, tuple[int, ...] | None]:
+    """(how far back a token looks, the layers in which it does; None for all)."""
+    window, types, first = f.maybe("sliding_window", int), f.raw("layer_types"), f.maybe("max_window_layers", int)
+    if kind == "llama" or f.maybe("use_sliding_window", bool) is False or window is None:
+        return None, None
+    if isinstance(types, list):
+        layers = tuple(n for n, layer in enumerate(types) if layer == "sliding_attention")
+    else:
+        layers = tuple(range(first, depth)) if kind == "qwen2" and first is not None else tuple(range(depth))
+    return (window, None if len(layers) == depth else layers) if layers else (None, None)
+
+
+def _rope(f: Fields, where: str) -> Rope:
+    theta, context = f.need("rope_theta", float), f.need("max_position_embeddings", int)
+    original = f.maybe("original_max_position_embeddings", int)
+    data = f.nested("rope_parameters", "rope_scaling")
+    r = Fields(data, {"rope_type": data.get("type", "default"), "rope_theta": theta}, f"{where}: rope_scaling")
+    r.raw("type")
+    r.only("partial_rotary_factor", 1.0)
+    theta, kind = r.need("rope_theta", float), r.need("rope_type", str)
+    within = r.maybe("original_max_position_embeddings", int) or original or context
+    if kind == "default":
+        scaling = None
+    elif kind == "linear":
+        scaling = Linear(factor=r.need("factor", float))
+    elif kind == "llama3":
+        low, high = r.need("low_freq_factor", float), r.need("high_freq_factor", float)
+        scaling = Llama3(factor=r.need("factor", float), low=low, high=high, original=within)
+    elif kind == "yarn":
+        scaling = _yarn(r, within)
+    elif kind in ("longrope", "su"):
+        scaling = _long(r, within, context if original is not None else None)
+    else:
+        raise SpecError(f"{where}: rope_scaling of type '{kind}' is not supported.")
+    r.done()
+    return Rope(theta=theta, scaling=scaling)
+
+
+def _yarn(r: Fields, original: int) -> Yarn:
+    fast, slow = r.maybe("beta_fast", float) or 32.0, r.maybe("beta_slow", float) or 1.0
+    r.only("truncate", True)
+    for name in ("mscale", "mscale_all_dim"):
+        r.only(name)
+    yarn = Yarn(factor=r.need("factor", float), original=original, fast=fast, slow=slow)
+    _gain(r, 0.1 * log(yarn.factor) + 1 if yarn.factor > 1 else 1.0)
+    return yarn
+
+
+def _long(r: Fields, original: int, context: int | None) -> LongRope:
+    """Phi-3 names both lengths; others a factor between them."""
+    factor = r.maybe("factor", float)
+    context = context or int(original * (factor or 1.0))
+    ratio = context / original
+    _gain(r, sqrt(1 + log(ratio) / log(original)) if ratio > 1 else 1.0)
+    return LongRope(short=r.numbers("short_factor"), long=r.numbers("long_factor"), original=original, context=context)
+
+
+def _gain(r: Fields, ours: float) -> None:
+    theirs = r.maybe("attention_factor", float)
+    if theirs is not None and not isclose(theirs, ours, rel_tol=1e-6):
+        raise SpecError(f"rope_scaling: attention_factor = {theirs} is not supported; only its default {ours}.")
+
+
+# Writing --------------------------------------------------------------------------------------------------------------
+
+
+def write_lm(decoder: Decoder, keys: Keys) -> Json:
+    """The config of transformers for a decoder whose tensors are named by `keys`; SpecError if no class computes it."""
+    kind = _kind(decoder, keys)
+    config: Json = {
+        "model_type": kind,
+        "vocab_size": decoder.vocab,
+        "hidden_size": decoder.width,
+        "intermediate_size": decoder.ffn.hidden,
+        "num_hidden_layers": decoder.depth,
+        "num_attention_heads": decoder.heads,
+        "num_key_value_heads": decoder.kv_heads,
+        "hidden_act": next(theirs for theirs, ours in ACTS.items() if ours == decoder.ffn.act),
+        "max_position_embeddings": decoder.context,
+        "tie_word_embeddings": decoder.tied,
+        "rope_theta": decoder.rope.theta,
+        "rope_scaling": _scaling(decoder.rope),
+    }
+    config["layer_norm_eps" if decoder.parallel else "rms_norm_eps"] = decoder.norm.eps
+    if kind in ("llama", "mistral"):
+        config["head_dim"] = decoder.head_width
+    if kind in ("llama", "cohere"):
+        config["attention_bias"] = decoder.qkv_bias
+    if decoder.parallel:
+        config["logit_scale"] = decoder.logit_scale
+    if isinstance(decoder.rope.scaling, LongRope):
+        config["original_max_position_embeddings"] = decoder.rope.scaling.original
+    if kind in ("mistral", "phi3", "qwen2"):
+        config["sliding_window"] = decoder.window
+    if kind == "qwen2" and decoder.window is not None:
+        near = range(decoder.depth) if decoder.windowed is None else decoder.windowed
+        config["use_sliding_window"] = True
+        config["max_window_layers"] = decoder.depth - len(near)
+        config["layer_types"] = ["sliding_attention" if n in near else "full_attention" for n in range(decoder.depth)]
+    if decoder != read_lm(config):
+        raise SpecError(f"No class of transformers computes this decoder; '{kind}' is the nearest.")
+    return config
+
+
+def _kind(decoder: Decoder, keys: Keys) -> str:
+    if decoder.parallel:
+        return "cohere"
+    if keys == PHI3_HF:
+        return "phi3"
+    if decoder.qkv_bias and not decoder.o_bias:
+        return "qwen2"
+    return "llama" if decoder.window is None else "mistral"
+
+
+def _scaling(rope: Rope) -> Json | None:
+    match rope.scaling:
+        case None:
+            return None
+        case Linear(factor=factor):
+            return {"rope_type": "linear", "factor": factor}
+        case Llama3(factor=factor, low=low, high=high, original=original):
+            return {
+                "rope_type": "llama3",
+                "factor": factor,
+                "low_freq_factor": low,
+                "high_freq_factor": high,
+                "original_max_position_embeddings": original,
+            }
+        case Yarn(factor=factor, original=original, fast=fast, slow=slow):
+            return {
+                "rope_type": "yarn",
+                "factor": factor,
+                "original_max_position_embeddings": original,
+                "beta_fast": fast,
+                "beta_slow": slow,
+            }
+        case LongRope(short=short, long=long):
+            return {"rope_type": "longrope", "short_factor": list(short), "long_factor": list(long)}

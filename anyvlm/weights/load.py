@@ -1,0 +1,233 @@
+"""A name or a path -> the module with its weights. Nothing is read before every tensor is accounted for.
+
+The module is built on the meta device and tensors are assigned, so weights are never held twice: where the file has the
+wanted dtype they stay views of the mapped file.
+
+Two kinds of tensors are known in files of our own names: int8 matrices with a scale for each row (``<name>.q`` and
+``<name>.scale``), and low-rank updates of linear layers (``lora.<layer>.a`` and ``.b``, scale inside b), which are added to
+the weight, whichever checkpoint it came from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from anyvlm import registry
+from anyvlm.errors import SpecError, WeightsError
+from anyvlm.inputs.template import Template
+from anyvlm.inputs.tokenizer import Tokenizer
+from anyvlm.keys import Match, audit, choose
+from anyvlm.system import VLM, System, VisionSystem
+from anyvlm.weights.config import read_directory
+from anyvlm.weights.gguf import Gguf
+from anyvlm.weights.gguf_tokenizer import read_tokenizer
+from anyvlm.weights.readers import Tensors, open_tensors
+from anyvlm.weights.sources import Hub, Source, resolve
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A system, its module with weights in evaluation mode, and its tokenizer (None for a vision tower)."""
+
+    system: System | VisionSystem
+    module: nn.Module
+    tokenizer: Tokenizer | None
+
+
+@dataclass(frozen=True)
+class _File:
+    """An open checkpoint: its tensors, what is made of them, and its low-rank updates {layer: (a, b)}."""
+
+    tensors: Tensors
+    plan: Match
+    updates: dict[str, tuple[str, str]]
+
+
+def find(name: str | Path, template: Template | None = None) -> System | VisionSystem:
+    """The system of a registry name, a directory, a GGUF file, or a hub repository "owner/name"."""
+    if isinstance(name, str) and name in registry.SYSTEMS:
+        found = registry.system(name)
+        return found if template is None or isinstance(found, VisionSystem) else found.but(template=template)
+    path = Path(name).expanduser()
+    if path.exists():
+        return read_directory(path, template=template)
+    if isinstance(name, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not path.parent.exists():
+        source = Hub(repo=name)
+        return read_directory(resolve(source), source, template)
+    if isinstance(name, str) and "/" not in name:
+        return registry.system(name)  # raises, naming the nearest
+    raise WeightsError(f"There is no file or directory {name}; check the path.")
+
+
+def load_system(
+    name: str | Path,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    template: Template | None = None,
+) -> Loaded:
+    """Load a system by name or path. `dtype`: of all weights; None keeps the one that most of the checkpoint has.
+
+    `template`: a chat format instead of the system's own. Raises WeightsError (missing, extra or misshapen tensors, each by
+    name), SpecError, NetworkError.
+    """
+    system = find(name, template)
+    return Loaded(system, load_module(system, device=device, dtype=dtype), load_tokenizer(system))
+
+
+def load_module(
+    system: System | VisionSystem, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
+) -> VLM | nn.Module:
+    """The module of a system with the weights of its checkpoints, on `device`, ready for inference."""
+    if not system.checkpoints:
+        raise WeightsError(f"No weights of '{system.name}' are published in a form that loads: {system.meta.summary}")
+    with torch.device("meta"):
+        module = system.build()
+    shapes = {name: tuple(p.shape) for name, p in module.named_parameters()}
+    files = _open(system, shapes)
+    audit([(_plain_shapes(file), file.plan) for file in files], shapes, system.fresh)
+    _audit_updates(files, shapes)
+    dtype = dtype or _dtype(files)
+    for file in files:
+        _fill(module, file, torch.device(device), dtype)
+    for file in files:
+        _update(module, file)
+    _freshen(module, torch.device(device), dtype)
+    return module.eval()
+
+
+def load_tokenizer(system: System | VisionSystem) -> Tokenizer | None:
+    """The tokenizer of a system: of its directory, or the one inside a GGUF file; None if it has none."""
+    if isinstance(system, VisionSystem) or system.tokenizer is None:
+        return None
+    path = resolve(system.tokenizer)
+    if path.suffix == ".gguf":
+        read = read_tokenizer(path, Gguf(path).metadata)
+        name = read.tokenizer.id_to_token
+        eos = () if read.eos is None else (name(read.eos),)
+        return Tokenizer(read.tokenizer, bos=None if read.bos is None else name(read.bos), eos=eos)
+    return Tokenizer(path)
+
+
+# Opening --------------------------------------------------------------------------------------------------------------
+
+
+def _open(system: System | VisionSystem, shapes: Mapping[str, tuple[int, ...]]) -> list[_File]:
+    """Every checkpoint with its plan; one that is a fallback only if the earlier ones leave something unfilled."""
+    files: list[_File] = []
+    for checkpoint in system.checkpoints:
+        filled = {name for file in files for step in file.plan.steps for name in step.ours}
+        if checkpoint.fallback and shapes.keys() <= filled:
+            continue
+        files.append(_file(_weights(checkpoint.source), checkpoint.layouts, system))
+    return files
+
+
+def _weights(source: Source) -> Tensors:
+    return dequantised(open_tensors(resolve(source)))
+
+
+def _file(tensors: Tensors, layouts: tuple["Layout", ...], system: System | VisionSystem) -> _File:
+    ours = [name for name in tensors if name.startswith("lora.")]
+    names = [name for name in tensors if not name.startswith("lora.")]
+    updates = {name[5:-2]: (name, name[:-1] + "b") for name in ours if name.endswith(".a")}
+    if lone := set(ours) ^ {name for pair in updates.values() for name in pair}:
+        raise WeightsError(f"The checkpoint's low-rank update {sorted(lone)[0]} has no counterpart; it is incomplete.")
+    return _File(tensors, choose(names, layouts, system.part), updates)
+
+
+def dequantised(tensors: Tensors) -> Tensors:
+    """The same tensors with int8 matrices ``<name>.q`` and their row scales as matrices of the scales' dtype."""
+    names = {name[:-2] for name in tensors if name.endswith(".q") and name[:-1] + "scale" in tensors}
+    if not names:
+        return tensors
+
+    def read(name: str) -> Tensor:
+        if name not in names:
+            return tensors[name]
+        return tensors[f"{name}.q"].to(torch.float32) * tensors[f"{name}.scale"].to(torch.float32)[:, None]
+
+    parts = {f"{name}.{part}" for name in names for part in ("q", "scale")}
+    plain = [name for name in tensors if name not in parts]
+    shapes = {name: tensors.shapes[name] for name in plain} | {name: tensors.shapes[f"{name}.q"] for name in names}
+    dtypes = {name: tensors.dtypes[name] for name in plain} | dict.fromkeys(names, torch.float32)
+    return Tensors(shapes, dtypes, read)
+
+
+def _plain_shapes(file: _File) -> dict[str, tuple[int, ...]]:
+    return {name: shape for name, shape in file.tensors.shapes.items() if not name.startswith("lora.")}
+
+
+def _audit_updates(files: list[_File], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    for file in files:
+        for layer, (a, b) in file.updates.items():
+            (rank, into), (out, also) = (file.tensors.shapes[name] for name in (a, b))
+            if rank != also or shapes.get(f"{layer}.weight") != (out, into):
+                raise WeightsError(
+                    f"The low-rank update of {layer} ({out} x {also}, {rank} x {into}) does not fit its weight "
+                    f"{shapes.get(f'{layer}.weight', 'which the system does not have')}."
+                )
+
+
+def _dtype(files: list[_File]) -> torch.dtype:
+    """The floating dtype that most values of the checkpoints have."""
+    sizes: dict[torch.dtype, int] = {}
+    for file in files:
+        for name, dtype in file.tensors.dtypes.items():
+            if dtype.is_floating_point:
+                sizes[dtype] = sizes.get(dtype, 0) + torch.Size(file.tensors.shapes[name]).numel()
+    return max(sizes, key=lambda dtype: sizes[dtype], default=torch.float32)
+
+
+# Filling --------------------------------------------------------------------------------------------------------------
+
+
+def _fill(module: nn.Module, file: _File, device: torch.device, dtype: torch.dtype) -> None:
+    for repeat, of in file.plan.ties:
+        if not torch.equal(file.tensors[repeat], file.tensors[of]):
+            raise WeightsError(f"{repeat} should equal {of}, to which the system ties it, but does not.")
+    places = _places(module)
+    for step in file.plan.steps:
+        for name, tensor in zip(step.ours, step.load([file.tensors[name] for name in step.theirs]), strict=True):
+            _assign(places[name], tensor.to(device, dtype))
+
+
+def _places(module: nn.Module) -> dict[str, list[tuple[nn.Module, str]]]:
+    """Where each parameter is held, by its first name: a tied one in several modules."""
+    first: dict[int, str] = {}
+    places: dict[str, list[tuple[nn.Module, str]]] = {}
+    for path, owner in module.named_modules():
+        for leaf, parameter in owner.named_parameters(recurse=False):
+            name = first.setdefault(id(parameter), f"{path}.{leaf}" if path else leaf)
+            places.setdefault(name, []).append((owner, leaf))
+    return places
+
+
+def _assign(places: list[tuple[nn.Module, str]], tensor: Tensor) -> None:
+    parameter = nn.Parameter(tensor, requires_grad=tensor.is_floating_point())
+    for owner, leaf in places:
+        setattr(owner, leaf, parameter)
+
+
+@torch.no_grad()
+def _update(module: nn.Module, file: _File) -> None:
+    for layer, (a, b) in file.updates.items():
+        weight = module.get_submodule(layer).get_parameter("weight")
+        update = file.tensors[b].to(weight.device, torch.float32) @ file.tensors[a].to(weight.device, torch.float32)
+        weight.data = (weight.data.to(torch.float32) + update).to(weight.dtype)
+
+
+def _freshen(module: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    """Initialise what no checkpoint fills as torch does."""
+    for name, owner in module.named_modules():
+        if any(parameter.is_meta for parameter in owner.parameters(recurse=False)):
+            if not hasattr(owner, "reset_parameters"):
+                raise SpecError(f"{name} is declared fresh but does not know how to begin; it must come from a checkpoint.")
+            owner.to_empty(device=device, recurse=False).to(dtype)
+            owner.reset_parameters()

@@ -1,0 +1,1 @@
+"""Named systems, one file per lineage: specs only."""

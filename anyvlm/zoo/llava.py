@@ -1,0 +1,71 @@
+"""LLaVA v1 (2304.08485): CLIP-L/14 at 224 pixels, one linear layer, Vicuna 1.1 or Llama-2-chat.
+
+Numbers: haotian-liu/LLaVA scripts/{pretrain,finetune}.sh and docs/MODEL_ZOO.md; the paper's own second stage has batch 32.
+"""
+
+from __future__ import annotations
+
+from anyvlm.inputs.policy import ImagePolicy
+from anyvlm.inputs.templates import LLAVA_LLAMA_2, LLAVA_V1
+from anyvlm.parts.catalog.clip import CLIP_HF, CLIP_L_14
+from anyvlm.parts.catalog.layouts import PROJECTOR_LINEAR, llava_original, vision_hf
+from anyvlm.parts.catalog.llama import LLAMA_2_13B, LLAMA_7B, LLAMA_13B, LLAMA_HF
+from anyvlm.parts.connect.mlp import Projector
+from anyvlm.system import Checkpoint, Meta, Stage, Stream, System
+from anyvlm.weights.sources import Hub
+
+EYE = Stream(
+    policy=ImagePolicy(size=(224, 224), fit="crop"),
+    encoder=CLIP_L_14.but(layers=(-2,)),
+    connector=Projector(depth=1),
+)
+TOWER = Checkpoint(
+    source=Hub(repo="openai/clip-vit-large-patch14"), layouts=vision_hf(CLIP_HF, "encoders.image."), fallback=True
+)
+LAYOUT = llava_original(LLAMA_HF, CLIP_HF, PROJECTOR_LINEAR)
+STAGES = (
+    Stage(
+        name="align", train=("connectors.*",), data=("CC-595K",), lr=2e-3, batch=128, epochs=1, context=2048,
+        note="plain template: captions without a question",
+    ),
+    Stage(
+        name="tune", train=("connectors.*", "lm.*"), data=("LLaVA-Instruct-158K",), lr=2e-5, batch=32, epochs=3,
+        context=2048,
+    ),
+)  # fmt: skip
+
+LLAVA_7B = System(
+    name="llava-7b",
+    lm=LLAMA_7B,
+    streams={"image": EYE},
+    template=LLAVA_V1,
+    tokenizer=Hub(repo="llava-hf/llava-1.5-7b-hf"),
+    stages=STAGES,
+    meta=Meta(
+        paper="2304.08485",
+        year=2023,
+        license="LLaMA research",
+        family="llava",
+        row="llava",
+        summary="published as differences to LLaMA (liuhaotian/LLaVA-Lightning-7B-delta-v1-1); add them with the "
+        "authors' apply_delta.py and load the resulting directory.",
+    ),
+)
+LLAVA_13B = LLAVA_7B.but(
+    name="llava-13b",
+    lm=LLAMA_13B,
+    meta__summary="published as differences to LLaMA (liuhaotian/LLaVA-13b-delta-v1-1); add them with the authors' "
+    "apply_delta.py and load the resulting directory.",
+)
+LLAVA_LLAMA_2_13B = LLAVA_13B.but(
+    name="llava-llama-2-13b",
+    lm=LLAMA_2_13B,
+    template=LLAVA_LLAMA_2,
+    checkpoints=(
+        Checkpoint(source=Hub(repo="liuhaotian/llava-llama-2-13b-chat-lightning-preview"), layouts=(LAYOUT,)),
+        TOWER,
+    ),
+    stages=(STAGES[0].but(data=("LCS-558K",)), STAGES[1].but(data=("LLaVA-Instruct-80K",), batch=128, epochs=1)),
+    meta__license="Llama 2 community",
+    meta__summary="LLaVA v1 on Llama-2-chat, the only fully tuned v1 checkpoint published whole.",
+)
