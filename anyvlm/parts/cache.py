@@ -39,7 +39,11 @@ class Cache:
         self.seg_BS[:, start:end] = seq.seg_BT
         self.length = end
         return replace(
-            seq, kind_BT=seq.kind_BT[:, :0], pos_PBT=self.pos_PBS[:, :, :end], block_BT=self.block_BS[:, :end], seg_BT=self.seg_BS[:, :end]
+            seq,
+            kind_BT=seq.kind_BT[:, :0],
+            pos_PBT=self.pos_PBS[:, :, :end],
+            block_BT=self.block_BS[:, :end],
+            seg_BT=self.seg_BS[:, :end],
         )
 
     def put(self, layer: int, k_BGTh: Tensor, v_BGTh: Tensor) -> tuple[Tensor, Tensor]:

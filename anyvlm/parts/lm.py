@@ -24,9 +24,9 @@ from anyvlm.spec import Spec
 class Decoder(Spec):
     """A decoder-only language model.
 
-    `head`: width of one attention head (width / heads where None). `parallel`: attention and feed-forward read the same norm
-    and are added together (Cohere). `window`: how far back a token looks (None: everything), in the layers `windowed`
-    (None: all). `context`: the longest sequence it was trained for. `logit_scale`: factor on the logits (Cohere).
+    `head`: width of one attention head (width / heads where None). `parallel`: attention and feed-forward read the same
+    norm and are added together (Cohere). `window`: how far back a token looks (None: everything), in the layers
+    `windowed` (None: all). `context`: the longest sequence it was trained for. `logit_scale`: factor on the logits.
     """
 
     vocab: int
@@ -59,7 +59,7 @@ class Decoder(Spec):
 
 @dataclass(frozen=True)
 class Context:
-    """What all layers of one pass share: rotary tables (B, 1, T, h), masks to add to the scores (B, 1, T, S), the cache.
+    """What all layers of one pass share: rotary tables (B, 1, T, h), masks added to the scores (B, 1, T, S), the cache.
 
     A mask of None is "causal, nothing hidden". `near` is that of layers with a sliding window.
     """
@@ -159,12 +159,12 @@ class DecoderLM(nn.Module):
 
 
 def additive(seen_BTS: Tensor, dtype: torch.dtype) -> Tensor:
-    """0 where a key is seen and -inf where not, (B, 1, T, S): made once per pass, where a bool mask costs every layer."""
+    """0 where a key is seen, else -inf, (B, 1, T, S): made once per pass, where a bool mask costs every layer."""
     return torch.zeros_like(seen_BTS, dtype=dtype).masked_fill_(~seen_BTS, -torch.inf)[:, None]
 
 
 def _plain(q: Seq, k: Seq) -> bool:
-    """Nothing is hidden but the future: one sample per row, padded on the right at most, every token a block of its own.
+    """Nothing is hidden but the future: one sample per row, padded at most on the right, every token its own block.
 
     Then no mask has to be built: tokens never reach the padding behind them, and nobody reads what padding sees.
     Only the whole prompt qualifies, or a single new token where no row has padding.

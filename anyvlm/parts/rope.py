@@ -22,7 +22,7 @@ class Rope(Spec):
     scaling: Linear | Llama3 | LongRope | Yarn | None = None
 
     def tables(self, pos_PBT: Tensor, h: int) -> tuple[Tensor, Tensor]:
-        """What `rotate` multiplies with, each (B, 1, T, h) in fp32: (cos, cos) and (-sin, sin), the halves of a head."""
+        """What `rotate` multiplies with, each (B, 1, T, h) in fp32: (cos, cos) and (-sin, sin), half a head each."""
         pos_BT = pos_PBT[0]
         freq, gain = self.frequencies(h, pos_BT.amax(1) + 1 if isinstance(self.scaling, LongRope) else None)
         angle_BTh = pos_BT.to(torch.float32)[..., None] * freq.to(pos_BT.device)
@@ -98,10 +98,15 @@ class Yarn(Spec):
     def scale(self, freq: Tensor, theta: float) -> tuple[Tensor, float]:
         """Frequencies and gain after scaling."""
         h = 2 * len(freq)
-        low, high = (h * math.log(self.original / (turns * 2 * math.pi)) / (2 * math.log(theta)) for turns in (self.fast, self.slow))
+        low, high = (
+            h * math.log(self.original / (turns * 2 * math.pi)) / (2 * math.log(theta))
+            for turns in (self.fast, self.slow)
+        )
         low, high = max(math.floor(low), 0), min(math.ceil(high), h - 1)
         ramp = ((torch.arange(h // 2) - low) / max(high - low, 0.001)).clamp(0, 1)
-        return freq / self.factor * ramp + freq * (1 - ramp), 0.1 * math.log(self.factor) + 1 if self.factor > 1 else 1.0
+        return freq / self.factor * ramp + freq * (1 - ramp), 0.1 * math.log(
+            self.factor
+        ) + 1 if self.factor > 1 else 1.0
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

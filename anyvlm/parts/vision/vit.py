@@ -127,7 +127,7 @@ class ViTEncoder(nn.Module):
     def _run(self, x_BnC: Tensor, grid: Grid) -> Tensor:
         """One batch of equal grids: (B, n, C) -> (B, rows, out). Frames of one item do not see each other."""
         spec, (t, h, w) = self.spec, grid
-        x = self.stem(x_BnC.reshape(-1, h * w, x_BnC.shape[-1]))
+        x = self.stem(x_BnC.reshape(-1, h * w, x_BnC.shape[-1]).to(self.pos.dtype))
         pos_nD = self.positions(h, w)
         if spec.cls:
             x = torch.cat([self.cls.expand(len(x), 1, -1), x], 1)

@@ -1,0 +1,147 @@
+"""Prefill and decode as two programs over one static cache.
+
+Prefill runs the whole prompt at once and pays the vocabulary for one token per row. A decode step prepares nothing:
+positions, rotary tables and masks of all steps are laid out before the first, and the cache is written in place.
+Shape letters: B rows, T prompt tokens, S slots of the cache, P position axes, D width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from anyvlm.errors import InputError
+from anyvlm.generate.reply import Decoding, Finish, Reply
+from anyvlm.generate.sampling import Sampling, choose
+from anyvlm.parts.cache import Cache, allocate
+from anyvlm.parts.features import Features
+from anyvlm.parts.lm import Context, additive
+from anyvlm.seq import Seq
+from anyvlm.system import VLM, Batch
+
+
+@dataclass(frozen=True)
+class Delta:
+    """News of one row: the id chosen, the text that can be shown now, and why it ended (None: it goes on)."""
+
+    row: int
+    id: int
+    text: str
+    finish: Finish | None
+
+
+class Engine:
+    """Generates with a VLM, which it does not change. One generation at a time."""
+
+    def __init__(self, vlm: VLM) -> None:
+        self.vlm = vlm.eval()
+
+    def generate(
+        self,
+        batch: Batch,
+        sampling: Sampling,
+        *,
+        decoders: Sequence[Decoding],
+        ends: Collection[int],
+        stops: Collection[str] = (),
+        features: Mapping[str, Features] | None = None,
+    ) -> Iterator[Delta]:
+        """Answers of all rows, token by token; rows that have ended fall silent. Closing the iterator frees everything.
+
+        `batch`: prompts, padded on the right; `features`: rows of its media, if computed before. `decoders`: ids to
+        text, one per row. `ends`: ids that end a text. `stops`: strings that do, beside those of `sampling`.
+        Raises InputError, before anything is computed, if prompt and max_tokens exceed the context.
+        """
+        lengths = (batch.seg_BT >= 0).sum(1)
+        context = self.vlm.spec.lm.context
+        if (need := int(lengths.max())) + sampling.max_tokens > context:
+            raise InputError(
+                f"The prompt has {need} tokens and max_tokens asks for {sampling.max_tokens} more, but the context of "
+                f"'{self.vlm.spec.name}' is {context}; shorten the prompt or set max_tokens to "
+                f"{max(context - need, 0)} or less."
+            )
+        stops = (*sampling.stop, *stops)
+        replies = [Reply(decoder, ends, stops, sampling.max_tokens) for decoder in decoders]
+        return self._run(batch, sampling, replies, features)
+
+    def _run(
+        self, batch: Batch, sampling: Sampling, replies: Sequence[Reply], features: Mapping[str, Features] | None
+    ) -> Iterator[Delta]:
+        generators = sampling.generators(len(replies), batch.ids_BT.device)
+        seen_BV = _seen(batch, self.vlm.spec.lm.vocab) if sampling.repetition_penalty != 1.0 else None
+        logits_BV, steps = self._prefill(batch, features, sampling.max_tokens)
+        while True:
+            ids_B = choose(logits_BV, sampling, seen_BV, generators)
+            if seen_BV is not None:
+                seen_BV.scatter_(1, ids_B[:, None], True)
+            for row, (reply, id) in enumerate(zip(replies, ids_B.tolist(), strict=True)):
+                if reply.finish is None:
+                    yield Delta(row, id, reply.push(id), reply.finish)
+            if all(reply.finish for reply in replies):
+                return
+            logits_BV = steps.next(ids_B)
+
+    @torch.inference_mode()
+    def _prefill(self, batch: Batch, features: Mapping[str, Features] | None, room: int) -> tuple[Tensor, _Steps]:
+        """Logits of the first new token (B, V), and the program for the others."""
+        lm, seq = self.vlm.lm, self.vlm.assemble(batch, features)
+        B, T = batch.ids_BT.shape
+        spec = lm.spec
+        cache = allocate(
+            spec.depth, B, spec.kv_heads, T + room, spec.head_width, like=seq.x_BTD, axes=len(batch.pos_PBT)
+        )
+        hidden_BTD = lm.hidden(seq, cache)
+        last_B = (batch.seg_BT >= 0).sum(1) - 1
+        logits_BV = lm.logits(hidden_BTD[torch.arange(B, device=last_B.device), last_B])
+        return logits_BV, _Steps(self.vlm, cache, seq)
+
+
+class _Steps:
+    """The decode program: every step takes one id per row and returns the logits of the next.
+
+    New tokens of all rows share a slot; rows with shorter prompts have holes between prompt and answer, which a mask
+    hides. Without holes there is no mask.
+    """
+
+    def __init__(self, vlm: VLM, cache: Cache, seq: Seq) -> None:
+        self.lm, self.cache = vlm.lm, cache
+        spec, x = self.lm.spec, seq.x_BTD
+        start, end = cache.length, cache.slots
+        real_BT = seq.seg_BT >= 0
+        ahead = torch.arange(end - start, device=x.device)
+        # The next position after the largest of the prompt, on every axis, as all published multi-axis schemes do.
+        cache.pos_PBS[:, :, start:] = seq.pos_PBT.masked_fill(~real_BT, -1).amax((0, 2))[:, None] + 1 + ahead
+        cache.block_BS[:, start:] = seq.block_BT.amax(1, keepdim=True) + 1 + ahead
+        cache.seg_BS[:, start:] = seq.seg_BT[:, :1]
+        self.seen_BS = cache.seg_BS >= 0
+        self.full = None if bool(real_BT.all()) else additive(self.seen_BS[:, None], x.dtype)
+        self.near = spec.window is not None and end > spec.window
+        # One table row per position of any row: (positions, 1, 1, h).
+        table_PN1 = torch.arange(int(cache.pos_PBS.max()) + 1, device=x.device)[None, :, None]
+        self.cos, self.sin = (table.to(x.dtype) for table in spec.rope.tables(table_PN1, spec.head_width))
+
+    @torch.inference_mode()
+    def next(self, ids_B: Tensor) -> Tensor:
+        """(B) ids -> (B, V) logits."""
+        lm, cache = self.lm, self.cache
+        slot = cache.length
+        cache.length += 1
+        pos_B = cache.pos_PBS[0, :, slot]
+        full = None if self.full is None else self.full[..., : slot + 1]
+        near = full
+        if self.near:
+            window = lm.spec.window
+            close_BS = pos_B[:, None] - cache.pos_PBS[0, :, : slot + 1] < window
+            near = additive((close_BS & self.seen_BS[:, : slot + 1])[:, None], self.cos.dtype)
+        at = Context(self.cos[pos_B], self.sin[pos_B], full, near, cache)
+        return lm.logits(lm.run(lm.embed(ids_B[:, None]), at)[:, 0])
+
+
+def _seen(batch: Batch, vocab: int) -> Tensor:
+    """(B, V), True for ids of the prompt's text; places of pictures hold no words."""
+    text_BT = (batch.seg_BT >= 0) & (batch.kind_BT == 0)
+    seen_BV = torch.zeros(len(batch.ids_BT), vocab + 1, dtype=torch.bool, device=batch.ids_BT.device)
+    return seen_BV.scatter_(1, batch.ids_BT.masked_fill(~text_BT, vocab), True)[:, :vocab]

@@ -1,0 +1,165 @@
+"""Laws of generation, in fp32: cached == recomputed, a ragged batch == one by one, same seed same text."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+
+from anyvlm.errors import InputError
+from anyvlm.generate.engine import Delta, Engine
+from anyvlm.generate.sampling import Sampling
+from anyvlm.parts.norm import LayerNorm
+from anyvlm.parts.rope import Llama3, LongRope, Yarn
+from anyvlm.seq import causal
+from anyvlm.system import VLM, Batch, System
+
+ROPES = {
+    "llama3": Llama3(factor=8.0, low=1.0, high=4.0, original=32),
+    "yarn": Yarn(factor=4.0, original=32),
+    "longrope": LongRope(short=(1.0, 1.1, 1.2, 1.3), long=(2.0, 2.1, 2.2, 2.3), original=100, context=200),
+}
+KINDS = {
+    "plain": {},
+    "one-head-each": {"lm__kv_heads": 6},
+    "window": {"lm__window": 5},
+    "window-in-one-layer": {"lm__window": 5, "lm__windowed": (1,)},
+    "parallel": {"lm__parallel": True, "lm__norm": LayerNorm(bias=False), "lm__logit_scale": 0.25},
+    "biased-tied": {"lm__qkv_bias": True, "lm__o_bias": True, "lm__tied": True},
+    **{name: {"lm__rope__scaling": scaling} for name, scaling in ROPES.items()},
+}
+
+
+@pytest.fixture(params=KINDS, ids=str)
+def kind(request: pytest.FixtureRequest, tiny: System) -> System:
+    return tiny.but(**KINDS[request.param])
+
+
+def run(vlm: VLM, batch: Batch, sampling: Sampling, numbers: type, ends: frozenset[int] = frozenset()) -> list[Delta]:
+    decoders = [numbers() for _ in batch.ids_BT]
+    return list(Engine(vlm).generate(batch, sampling, decoders=decoders, ends=ends))
+
+
+def ids(deltas: list[Delta], row: int = 0) -> list[int]:
+    return [delta.id for delta in deltas if delta.row == row]
+
+
+@torch.no_grad()
+def recomputed(vlm: VLM, batch: Batch, tokens: int) -> tuple[list[int], list[torch.Tensor]]:
+    """Greedy generation of one row without a cache, by the longest way: everything again for every token."""
+    features = vlm.features(batch.media)
+    new: list[int] = []
+    all_logits = []
+    for _ in range(tokens):
+        more = torch.tensor([new], dtype=torch.long)
+        whole = torch.cat([batch.ids_BT, more], 1)
+        seg = torch.zeros_like(whole)
+        seq = vlm.assemble(
+            Batch(
+                whole, torch.cat([batch.kind_BT, torch.zeros_like(more)], 1), causal(whole[..., None]).pos_PBT, seg, {}
+            ),
+            features,
+        )
+        logits = vlm.lm.logits(vlm.lm.hidden(seq))[0, -1]
+        all_logits.append(logits)
+        new.append(int(logits.argmax()))
+    return new, all_logits
+
+
+def test_cached_is_recomputed(kind: System, build: Callable, prompts: Callable, numbers: type) -> None:
+    vlm, batch = build(kind), prompts((13, 2))
+    expected, expected_logits = recomputed(vlm, batch, 24)
+    assert ids(run(vlm, batch, Sampling(max_tokens=24), numbers)) == expected
+    assert len(set(expected)) > 6, "the weights make it say one thing over and over: the test cannot fail"
+    engine = Engine(vlm)
+    logits, steps = engine._prefill(batch, None, 24)
+    for id, want in zip(expected, expected_logits, strict=True):
+        torch.testing.assert_close(logits[0], want, atol=1e-5, rtol=1e-5)
+        logits = steps.next(torch.tensor([id]))
+
+
+def test_ragged_batch_is_one_by_one(kind: System, build: Callable, prompts: Callable, numbers: type) -> None:
+    vlm = build(kind)
+    rows = ((13, 2), (4, 0), (22, 1), (1, 0), (22, 0))
+    together = run(vlm, prompts(*rows), Sampling(max_tokens=24), numbers)
+    for n, row in enumerate(rows):
+        assert ids(together, n) == ids(run(vlm, prompts(row), Sampling(max_tokens=24), numbers)), row
+
+
+def test_same_seed_same_text_whatever_the_neighbours(
+    tiny: System, build: Callable, prompts: Callable, numbers: type
+) -> None:
+    vlm = build(tiny)
+    hot = Sampling(max_tokens=20, temperature=1.5, top_p=0.95, repetition_penalty=1.2, seed=3)
+    alone = ids(run(vlm, prompts((9, 1)), hot, numbers))
+    assert alone == ids(run(vlm, prompts((9, 1)), hot, numbers))
+    assert alone == ids(run(vlm, prompts((5, 0), (9, 1), (17, 2)), hot, numbers), 1)
+    assert alone != ids(run(vlm, prompts((9, 1)), replace(hot, seed=4), numbers))
+    fresh = replace(hot, seed=None)
+    assert ids(run(vlm, prompts((9, 1)), fresh, numbers)) != ids(run(vlm, prompts((9, 1)), fresh, numbers))
+
+
+def test_rows_end_each_on_their_own(tiny: System, build: Callable, prompts: Callable, numbers: type) -> None:
+    vlm, rows = build(tiny), ((13, 2), (4, 0), (22, 1))
+    free = run(vlm, prompts(*rows), Sampling(max_tokens=12), numbers)
+    end = ids(free, 1)[3]
+    deltas = run(vlm, prompts(*rows), Sampling(max_tokens=12), numbers, frozenset({end}))
+    for row in range(3):
+        whole = ids(free, row)
+        expected = whole[: whole.index(end) + 1] if end in whole else whole
+        assert ids(deltas, row) == expected
+        finishes = [delta.finish for delta in deltas if delta.row == row]
+        assert finishes[:-1] == [None] * (len(expected) - 1)
+        assert finishes[-1] == ("stop" if end in whole else "length")
+        shown = "".join(delta.text for delta in deltas if delta.row == row)
+        assert shown == "".join(f"{id} " for id in expected if id != end)
+
+
+def test_stop_strings_end_a_row(tiny: System, build: Callable, prompts: Callable, numbers: type) -> None:
+    vlm = build(tiny)
+    free = ids(run(vlm, prompts((9, 1)), Sampling(max_tokens=12), numbers))
+    stop = f"{free[4]} {free[5]}"  # ends in the middle of what two tokens say
+    deltas = run(vlm, prompts((9, 1)), Sampling(max_tokens=12, stop=(stop,)), numbers)
+    assert "".join(delta.text for delta in deltas) == "".join(f"{id} " for id in free[:4])
+    assert deltas[-1].finish == "stop"
+
+
+def test_too_long_is_said_before_anything_runs(tiny: System, build: Callable, prompts: Callable, numbers: type) -> None:
+    vlm = build(tiny)
+    with pytest.raises(InputError, match=r"100 tokens .* 29 more, .* is 128; .* max_tokens to 28 or less"):
+        Engine(vlm).generate(prompts((100, 0)), Sampling(max_tokens=29), decoders=[numbers()], ends=())
+    assert len(run(vlm, prompts((100, 0)), Sampling(max_tokens=28), numbers)) == 28
+
+
+def test_closing_frees_the_cache(
+    tiny: System, build: Callable, prompts: Callable, numbers: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import anyvlm.generate.engine as module
+
+    caches = []
+    allocate = module.allocate
+
+    def spy(*args: object, **more: object) -> object:
+        cache = allocate(*args, **more)  # type: ignore[arg-type]
+        caches.append(weakref.ref(cache))
+        return cache
+
+    monkeypatch.setattr(module, "allocate", spy)
+    stream = Engine(build(tiny)).generate(prompts((9, 1)), Sampling(max_tokens=9), decoders=[numbers()], ends=())
+    next(stream), next(stream)
+    assert caches[0]() is not None
+    assert not torch.is_inference_mode_enabled(), "the caller's code runs between two tokens, in its own mode"
+    stream.close()
+    gc.collect()
+    assert caches[0]() is None
+
+
+def test_a_single_row_needs_no_mask(tiny: System, build: Callable, prompts: Callable) -> None:
+    engine = Engine(build(tiny))
+    assert engine._prefill(prompts((9, 1)), None, 4)[1].full is None
+    assert engine._prefill(prompts((9, 1), (9, 0)), None, 4)[1].full is None
+    assert engine._prefill(prompts((9, 1), (4, 0)), None, 4)[1].full is not None
