@@ -111,6 +111,7 @@ READING_WORD = (
     ("What word is this?", 'The word is "{}".'),
     ("Which word is written here?", 'The word is "{}".'),
 )
+SPELLING = ("Spell the word in the picture.", "How is the word spelled?", "Which letters are in the picture?")
 BACKGROUND = (
     "What color is the background?",
     "What colour is the background?",

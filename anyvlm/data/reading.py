@@ -7,7 +7,7 @@ from numpy.random import Generator
 from PIL import Image, ImageDraw
 
 from anyvlm.data.ask import pick
-from anyvlm.data.grammar import READING, READING_WORD
+from anyvlm.data.grammar import READING, READING_WORD, SPELLING
 from anyvlm.data.paint import background
 from anyvlm.data.sample import SIDE, Box, Pixels, Sample, Turn
 from anyvlm.data.words import faces, font, words
@@ -74,7 +74,18 @@ def reading(rng: Generator, evaluation: bool = False) -> Sample:
     shown = " ".join(lines)
     forms = READING_WORD if " " not in shown and not shown.isdigit() else READING
     question, answer = pick(rng, forms)
-    return Sample(image, (box,), (Turn(question, answer.format(shown), shown.lower(), "reading"),), "reading")
+    turns = [Turn(question, answer.format(shown), shown.lower(), "reading")]
+    if len(shown) > 1 and shown.isalpha() and not evaluation:
+        letters = " ".join(shown.lower())
+        turns.insert(int(rng.integers(2)), Turn(pick(rng, SPELLING), f"It is spelled {letters}.", letters, "spelling"))
+    return Sample(image, (box,), tuple(turns), "reading")
+
+
+def letters(rng: Generator) -> Sample:
+    """No picture: words put together from their letters, the half of reading that is not seeing."""
+    chosen = [pick(rng, words(False)) for _ in range(6)]
+    turns = [Turn(f"Which word is spelled {' '.join(word)}?", f'The word is "{word}".', word, "spelling") for word in chosen]
+    return Sample(None, (), tuple(turns), "letters")
 
 
 def spelled(rng: Generator) -> Sample:

@@ -29,7 +29,7 @@ class Box(NamedTuple):
 class Turn(NamedTuple):
     """A question, its answer as a short sentence, and the canonical short answer that scoring compares.
 
-    task is one of naming, listing, count, relation, presence, position, colour, shape, reading, easy_vqa, chat.
+    task is one of naming, listing, count, relation, presence, position, colour, shape, reading, spelling, easy_vqa, chat.
     """
 
     question: str

@@ -80,7 +80,14 @@ def _batches(task: Task[B], start: int, workers: int) -> Iterator[B]:
 
 
 def run_stage(
-    model: nn.Module, stage: Stage, task: Task[B], folder: Path, *, workers: int = 1, save_every: float = 300.0, quiet: bool = False
+    model: nn.Module,
+    stage: Stage,
+    task: Task[B],
+    folder: Path,
+    *,
+    workers: int = 1,
+    save_every: float = 300.0,
+    quiet: bool = False,
 ) -> None:
     """Train one stage, from its newest checkpoint in `folder` if there is one; returns at once if it is done.
 
@@ -96,7 +103,9 @@ def run_stage(
         return
     console = Console(stderr=True, quiet=quiet)
     count = sum(p.numel() for p in parameters.values())
-    console.print(f"stage {stage.name}: {count / 1e6:.1f} M of {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters train; steps {start} to {task.steps}")
+    console.print(
+        f"stage {stage.name}: {count / 1e6:.1f} M of {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters train; steps {start} to {task.steps}"
+    )
     model.train()
     began = saved = time.monotonic()
     with (folder / "log.jsonl").open("a") as log:
@@ -108,7 +117,11 @@ def run_stage(
             now = time.monotonic()
             pace = (now - began) / (step + 1 - start)
             line = {"stage": stage.name, "step": step, "grad": round(norm, 4), "seconds": round(pace, 3)}
-            print(json.dumps(line | {name: round(float(v.detach()), 4) for name, v in losses.items()}), file=log, flush=True)
+            print(
+                json.dumps(line | {name: round(float(v.detach()), 4) for name, v in losses.items()}),
+                file=log,
+                flush=True,
+            )
             if step % 20 == 0:
                 shown = " ".join(f"{name} {float(v.detach()):.3f}" for name, v in losses.items())
                 left = pace * (task.steps - step - 1) / 60
@@ -129,8 +142,12 @@ def _restore(path: Path, optimiser: AdamW) -> int:
         with safe_open(path, "pt") as file:
             names = set(file.keys())
             if names != optimiser.tensors().keys():
-                raise WeightsError(f"{path} was written by a stage that trains other parameters; use another run folder.")
+                raise WeightsError(
+                    f"{path} was written by a stage that trains other parameters; use another run folder."
+                )
             optimiser.restore({name: file.get_tensor(name) for name in names})
             return int(file.metadata()["step"])
     except (OSError, ValueError, SafetensorError) as error:
-        raise WeightsError(f"The checkpoint {path} is damaged ({str(error).splitlines()[0]}); delete it to start the stage again.") from None
+        raise WeightsError(
+            f"The checkpoint {path} is damaged ({str(error).splitlines()[0]}); delete it to start the stage again."
+        ) from None

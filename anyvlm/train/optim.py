@@ -29,7 +29,9 @@ def rate(stage: Stage, step: int, steps: int) -> float:
 class AdamW:
     """Decoupled weight decay (1711.05101). Matrices decay, vectors do not. One learning rate per parameter name."""
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter], stage: Stage, betas: tuple[float, float] = (0.9, 0.98)) -> None:
+    def __init__(
+        self, parameters: Mapping[str, nn.Parameter], stage: Stage, betas: tuple[float, float] = (0.9, 0.98)
+    ) -> None:
         self.parameters, self.stage, self.betas = dict(parameters), stage, betas
         self.master = {name: p.detach().float().clone() for name, p in self.parameters.items()}
         self.first = {name: torch.zeros_like(m) for name, m in self.master.items()}
@@ -62,7 +64,9 @@ class AdamW:
 
     def tensors(self) -> dict[str, Tensor]:
         """All state, by name."""
-        return {f"{kind}.{name}": t for kind in ("master", "first", "second") for name, t in getattr(self, kind).items()}
+        return {
+            f"{kind}.{name}": t for kind in ("master", "first", "second") for name, t in getattr(self, kind).items()
+        }
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over saved state, and the parameters with it."""

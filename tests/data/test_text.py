@@ -7,7 +7,7 @@ import pytest
 
 from anyvlm.data import quiz
 from anyvlm.data.chat import chat
-from anyvlm.data.reading import reading
+from anyvlm.data.reading import letters, reading, spelled
 from anyvlm.data.sample import SIDE
 from anyvlm.data.score import correct
 from anyvlm.data.words import words
@@ -24,7 +24,8 @@ def test_words_for_evaluation_are_never_trained_on(word_packages: None) -> None:
     assert not seen & kept and len(seen) >= 2_000 and 0.08 < len(kept) / len(seen | kept) < 0.12
     rng = np.random.default_rng(0)
     for _ in range(150):
-        assert not set(reading(rng).turns[0].key.split()) & kept
+        shown = {turn.key for turn in reading(rng).turns if turn.task == "reading"}
+        assert not {word for key in shown for word in key.split()} & kept
     assert {reading(rng, evaluation=True).turns[0].key for _ in range(20)} <= kept
 
 
@@ -32,11 +33,23 @@ def test_text_is_drawn_inside_and_can_be_seen(word_packages: None) -> None:
     rng = np.random.default_rng(1)
     for _ in range(80):
         sample = reading(rng)
-        box, (turn,) = sample.boxes[0], sample.turns
+        box, turn = sample.boxes[0], next(turn for turn in sample.turns if turn.task == "reading")
+        assert all(t.key == " ".join(turn.key) for t in sample.turns if t.task == "spelling")
         assert 0 <= box.x0 < box.x1 <= SIDE and 0 <= box.y0 < box.y1 <= SIDE
         assert box.name == turn.key and correct("reading", turn.answer, turn.key)
         assert sample.image is not None
         assert sample.image[box.y0 : box.y1, box.x0 : box.x1].std() > 8
+
+
+def test_letters_spell_the_word_under_their_boxes(word_packages: None) -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(40):
+        sample = spelled(rng)
+        assert "".join(box.name for box in sample.boxes) in words(False)
+        assert all(a.x0 <= b.x0 and a.x1 - 1 <= b.x0 + 1 for a, b in zip(sample.boxes, sample.boxes[1:], strict=False))
+        for turn in letters(rng).turns:
+            assert "".join(turn.question.removesuffix("?").split("spelled ")[1].split()) == turn.key
+            assert turn.key not in words(True)
 
 
 @pytest.mark.parametrize(
