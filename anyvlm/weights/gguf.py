@@ -68,11 +68,12 @@ class Gguf:
         stored = self._stored[name]
         if dtype := _DTYPES.get(stored.kind):
             count = prod(stored.shape)
-            if not count:
-                return torch.empty(stored.shape, dtype=dtype)
             return torch.frombuffer(self._data, dtype=dtype, count=count, offset=stored.start).view(stored.shape)
         rows = np.frombuffer(self._data, np.uint8, stored.size, stored.start).reshape(*stored.shape[:-1], -1)
-        return torch.from_numpy(dequantize(rows, stored.kind))
+        try:
+            return torch.from_numpy(dequantize(rows, stored.kind))
+        except NotImplementedError as error:
+            raise WeightsError(f"{self.path}: {name} is stored as {stored.kind.name}, which cannot be read.") from error
 
 
 class _Header:
@@ -162,7 +163,7 @@ class _Header:
             raise WeightsError(
                 f"{self.path}: {name} has the unknown type {number}; update the gguf package."
             ) from error
-        if not dims or dims[0] % block:
+        if not dims or 0 in dims or dims[0] % block:
             raise self.damaged()
         return name, tuple(reversed(dims)), kind, offset, prod(dims) // block * size
 

