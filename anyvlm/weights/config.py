@@ -10,7 +10,7 @@ from pathlib import Path
 from anyvlm.errors import SpecError, WeightsError
 from anyvlm.inputs.policy import ImagePolicy, policy_from_preprocessor
 from anyvlm.inputs.template import Template
-from anyvlm.inputs.tokenizer import Tokenizer
+from anyvlm.inputs.tokenizer import Tokenizer, read_json
 from anyvlm.keys import OURS, Layout
 from anyvlm.parts.catalog.layouts import LM_GGUF, lm_hf, llava_hf, vision_hf
 from anyvlm.parts.connect.mlp import Projector
@@ -23,7 +23,7 @@ from anyvlm.system import Checkpoint, Meta, Stream, System, VisionSystem
 from anyvlm.weights.config_chat import gguf_template, read_template
 from anyvlm.weights.config_lm import ACTS, KEYS, read_lm
 from anyvlm.weights.config_vision import HALF, read_vision
-from anyvlm.weights.fields import Fields, read_json
+from anyvlm.weights.fields import Fields
 from anyvlm.weights.gguf import Gguf, decoder_facts
 from anyvlm.weights.sources import Directory, Source
 
@@ -37,10 +37,7 @@ def read_directory(path: Path, source: Source | None = None, template: Template 
     if path.is_file():
         return _gguf(path, source)
     if (path / "spec.json").is_file():
-        system = from_json(read_json(path / "spec.json"), str(path / "spec.json"))
-        if isinstance(system, (System, VisionSystem)):
-            return system.but(checkpoints=(Checkpoint(source=source, layouts=(OURS, *_layouts(system))),))
-        raise SpecError(f"{path / 'spec.json'} describes a {type(system).__name__}, not a system.")
+        return _ours(path, source)
     config = read_json(path / "config.json")
     if not config:
         raise WeightsError(f"{path} has neither spec.json nor config.json; it is not the directory of a model.")
@@ -52,9 +49,16 @@ def read_directory(path: Path, source: Source | None = None, template: Template 
     return _vision(path, config, source)
 
 
-def _layouts(system: System | VisionSystem) -> tuple[Layout, ...]:
-    """The layouts that a saved system can be exported in."""
-    return tuple(layout for checkpoint in system.checkpoints for layout in checkpoint.layouts if layout.mounts)
+def _ours(path: Path, source: Source) -> System | VisionSystem:
+    """A system that `weights.save` wrote; it keeps the layouts in which it can be exported."""
+    system = from_json(read_json(path / "spec.json"), str(path / "spec.json"))
+    if not isinstance(system, (System, VisionSystem)):
+        raise SpecError(f"{path / 'spec.json'} describes a {type(system).__name__}, not a system.")
+    theirs = tuple(layout for checkpoint in system.checkpoints for layout in checkpoint.layouts if layout.mounts)
+    system = system.but(checkpoints=(Checkpoint(source=source, layouts=(OURS, *theirs)),), fresh=())
+    if isinstance(system, VisionSystem):
+        return system
+    return system.but(tokenizer=source if (path / "tokenizer.json").is_file() else None)
 
 
 def _meta(config: Mapping[str, object]) -> Meta:
@@ -62,7 +66,8 @@ def _meta(config: Mapping[str, object]) -> Meta:
 
 
 def _tokenizer(path: Path) -> Tokenizer | None:
-    return Tokenizer(path) if (path / "tokenizer.json").is_file() else None
+    """None for a directory that says nothing of a tokenizer, such as that of a model made for a test."""
+    return Tokenizer(path) if any((path / name).is_file() for name in ("tokenizer.json", "tokenizer.model")) else None
 
 
 def _lm(path: Path, config: Mapping[str, object], source: Source, template: Template | None) -> System:
@@ -73,7 +78,7 @@ def _lm(path: Path, config: Mapping[str, object], source: Source, template: Temp
         streams={},
         template=template or read_template(path, tokenizer.specials if tokenizer else frozenset(), None),
         meta=_meta(config),
-        tokenizer=source,
+        tokenizer=source if tokenizer else None,
         checkpoints=(Checkpoint(source=source, layouts=(lm_hf(KEYS[str(config["model_type"])]),)),),
     )
 
@@ -106,7 +111,7 @@ def _llava(path: Path, config: Mapping[str, object], source: Source, template: T
         template=template or read_template(path, specials, placeholder),
         meta=_meta(config),
         placeholder=placeholder,
-        tokenizer=source,
+        tokenizer=source if tokenizer else None,
         checkpoints=(
             Checkpoint(source=source, layouts=llava_hf(KEYS[str(text.get("model_type", "llama"))], tower.keys)),
         ),

@@ -18,7 +18,7 @@ from anyvlm.errors import SpecError
 from anyvlm.inputs import templates
 from anyvlm.inputs.messages import Message, Picture
 from anyvlm.inputs.template import Template
-from anyvlm.weights.fields import read_json
+from anyvlm.inputs.tokenizer import read_json
 from anyvlm.weights.gguf import Value
 from anyvlm.weights.gguf_tokenizer import read_tokenizer
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TypeVar
 
-from anyvlm.errors import SpecError, WeightsError
+from anyvlm.errors import SpecError
 
 _T = TypeVar("_T", bool, int, float, str)
 
@@ -92,16 +90,3 @@ class Fields:
         left = sorted(name for name, v in self._given.items() if v is not None and name not in self._taken | IGNORED)
         if left := [name for name in left if name not in ignored]:
             raise SpecError(f"{self._where}: the field '{left[0]}' ({self._given[left[0]]!r}) is not understood.")
-
-
-def read_json(path: Path) -> dict[str, object]:
-    """A JSON object in a file; {} if there is no such file. Raises WeightsError if it is damaged."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} cannot be read as JSON ({error}); fetch the directory again.") from error
-    if not isinstance(data, dict):
-        raise WeightsError(f"{path} holds no JSON object; fetch the directory again.")
-    return data

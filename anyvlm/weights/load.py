@@ -22,7 +22,7 @@ from anyvlm import registry
 from anyvlm.errors import SpecError, WeightsError
 from anyvlm.inputs.template import Template
 from anyvlm.inputs.tokenizer import Tokenizer
-from anyvlm.keys import Match, audit, choose
+from anyvlm.keys import Layout, Match, audit, choose
 from anyvlm.system import VLM, System, VisionSystem
 from anyvlm.weights.config import read_directory
 from anyvlm.weights.gguf import Gguf
@@ -133,7 +133,7 @@ def _weights(source: Source) -> Tensors:
     return dequantised(open_tensors(resolve(source)))
 
 
-def _file(tensors: Tensors, layouts: tuple["Layout", ...], system: System | VisionSystem) -> _File:
+def _file(tensors: Tensors, layouts: tuple[Layout, ...], system: System | VisionSystem) -> _File:
     ours = [name for name in tensors if name.startswith("lora.")]
     names = [name for name in tensors if not name.startswith("lora.")]
     updates = {name[5:-2]: (name, name[:-1] + "b") for name in ours if name.endswith(".a")}

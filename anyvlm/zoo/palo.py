@@ -19,7 +19,7 @@ TOWER = Checkpoint(
 PALO_7B = llava_1_5.LLAVA_1_5_7B.but(
     name="palo-7b",
     lm__vocab=32000,
-    checkpoints=(Checkpoint(source=Hub(repo="MBZUAI/PALO-7B"), layouts=(llava_1_5.LAYOUTS[-1],)), TOWER),
+    checkpoints=(Checkpoint(source=Hub(repo="MBZUAI/PALO-7B"), layouts=llava_1_5.LAYOUTS), TOWER),
     stages=(llava_1_5.ALIGN, llava_1_5.TUNE_LORA.but(data=("palo_multilingual_dataset 2.1M",))),
     meta__paper="2402.14818",
     meta__year=2024,
@@ -31,5 +31,5 @@ PALO_13B = PALO_7B.but(
     name="palo-13b",
     lm=llava_1_5.LLAVA_1_5_13B.lm.but(vocab=32000),
     tokenizer=Hub(repo="llava-hf/llava-1.5-13b-hf"),
-    checkpoints=(Checkpoint(source=Hub(repo="MBZUAI/PALO-13B"), layouts=(llava_1_5.LAYOUTS[-1],)), TOWER),
+    checkpoints=(Checkpoint(source=Hub(repo="MBZUAI/PALO-13B"), layouts=llava_1_5.LAYOUTS), TOWER),
 )

@@ -15,7 +15,7 @@ SHAREGPT4V_7B = llava_1_5.LLAVA_1_5_7B.but(
     name="sharegpt4v-7b",
     lm__vocab=32000,
     checkpoints=(
-        Checkpoint(source=Hub(repo="Lin-Chen/ShareGPT4V-7B"), layouts=(llava_1_5.LAYOUTS[-1],)),
+        Checkpoint(source=Hub(repo="Lin-Chen/ShareGPT4V-7B"), layouts=llava_1_5.LAYOUTS),
         Checkpoint(
             source=Hub(repo="Lin-Chen/ShareGPT4V-7B_Pretrained_vit-large336-l12"),
             layouts=vision_hf(CLIP_HF, "encoders.image."),

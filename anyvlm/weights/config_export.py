@@ -1,0 +1,103 @@
+"""The files that stand beside the weights in Hugging Face's layout: config, preprocessor, processor."""
+
+from __future__ import annotations
+
+import torch
+
+from anyvlm.errors import SpecError
+from anyvlm.inputs.policy import ImagePolicy, preprocessor_from_policy
+from anyvlm.inputs.tokenizer import Tokenizer
+from anyvlm.keys import Keys, Layout
+from anyvlm.parts.catalog.layouts import PROJECTOR_HF
+from anyvlm.parts.connect.mlp import Projector
+from anyvlm.parts.vision.vit import ViT
+from anyvlm.spec import Json
+from anyvlm.system import Stream, System, VisionSystem
+from anyvlm.weights.config_lm import ACTS, write_lm
+from anyvlm.weights.config_vision import write_vision
+
+_CLASSES = {
+    "llama": "LlamaForCausalLM",
+    "mistral": "MistralForCausalLM",
+    "qwen2": "Qwen2ForCausalLM",
+    "phi3": "Phi3ForCausalLM",
+    "cohere": "CohereForCausalLM",
+    "clip_vision_model": "CLIPVisionModel",
+    "siglip_vision_model": "SiglipVisionModel",
+    "dinov2": "Dinov2Model",
+    "llava": "LlavaForConditionalGeneration",
+}
+
+
+def export_config(
+    system: System | VisionSystem, layout: Layout, tokenizer: Tokenizer | None, dtype: torch.dtype
+) -> dict[str, Json]:
+    """File name -> content. Raises SpecError for a system that no class of transformers computes."""
+    if isinstance(system, VisionSystem):
+        config = write_vision(_vit(system.encoder), _keys(layout, ""))
+        files = {"preprocessor_config.json": preprocessor_from_policy(system.policy)}
+    elif not system.streams:
+        config, files = write_lm(system.lm, _keys(layout, "lm.")), {}
+    else:
+        config, files = _llava(system, layout, tokenizer)
+    config |= {"architectures": [_CLASSES[str(config["model_type"])]], "torch_dtype": str(dtype).removeprefix("torch.")}
+    return {"config.json": config, **files}
+
+
+def _keys(layout: Layout, ours: str) -> Keys:
+    return next(mount.keys for mount in layout.mounts if mount.ours == ours)
+
+
+def _vit(encoder: object) -> ViT:
+    if not isinstance(encoder, ViT):
+        raise SpecError(f"No class of transformers computes a {type(encoder).__name__}.")
+    return encoder
+
+
+def _llava(system: System, layout: Layout, tokenizer: Tokenizer | None) -> tuple[Json, dict[str, Json]]:
+    stream = system.streams.get("image")
+    connector = stream.connector if stream is not None else None
+    keys = _keys(layout, "connectors.image.")
+    if stream is None or len(system.streams) > 1 or not isinstance(connector, Projector) or keys != PROJECTOR_HF:
+        raise SpecError(f"'{system.name}' is not a LlavaForConditionalGeneration; save it in our own form.")
+    encoder = _vit(stream.encoder)
+    feature = _feature(encoder)
+    select = "full" if encoder.cls == encoder.keep_cls and not encoder.skip else "default"
+    config: Json = {
+        "model_type": "llava",
+        "text_config": write_lm(system.lm, _keys(layout, "lm.")),
+        "vision_config": write_vision(encoder, _keys(layout, "encoders.image.")),
+        "vision_feature_layer": feature,
+        "vision_feature_select_strategy": select,
+        "projector_hidden_act": next(theirs for theirs, ours in ACTS.items() if ours == connector.act),
+        "multimodal_projector_bias": connector.bias,
+        "image_seq_length": _rows(stream),
+        "tie_word_embeddings": system.lm.tied,
+    }
+    processor: Json = {
+        "processor_class": "LlavaProcessor",
+        "patch_size": encoder.patch,
+        "vision_feature_select_strategy": select,
+        "num_additional_image_tokens": int(encoder.cls),
+    }
+    if tokenizer is not None and system.placeholder in tokenizer.vocab:
+        config["image_token_index"] = tokenizer.vocab[system.placeholder]
+        processor["image_token"] = system.placeholder
+    files = {"processor_config.json": processor, "preprocessor_config.json": _preprocessor(stream.policy)}
+    return config, files
+
+
+def _feature(encoder: ViT) -> int | list[int]:
+    if not encoder.layers:
+        raise SpecError("A LlavaForConditionalGeneration reads hidden layers of its tower, not the final normed rows.")
+    return encoder.layers[0] if len(encoder.layers) == 1 else list(encoder.layers)
+
+
+def _rows(stream: Stream) -> int:
+    height, width = stream.policy.size
+    t, h, w = stream.grid(width, height)
+    return t * h * w
+
+
+def _preprocessor(policy: ImagePolicy) -> Json:
+    return preprocessor_from_policy(policy) | {"processor_class": "LlavaProcessor"}

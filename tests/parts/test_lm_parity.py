@@ -1,0 +1,78 @@
+"""Decoders equal transformers': logits of tiny random models that went through save_pretrained and our real loader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import transformers as hf
+
+from anyvlm.seq import causal
+from anyvlm.weights.load import load_system
+from tests.parity import gap, record, saved, stirred
+
+SMALL = {
+    "vocab_size": 96,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+LONG = {
+    "rope_type": "longrope",
+    "short_factor": [1.0, 1.1, 1.3, 1.7],
+    "long_factor": [1.5, 2.0, 4.0, 9.0],
+    "rope_theta": 10000.0,
+}
+LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 16}
+CASES = {
+    "llama": (hf.LlamaConfig, hf.LlamaForCausalLM, {}),
+    "llama-tied-biased": (hf.LlamaConfig, hf.LlamaForCausalLM, {"tie_word_embeddings": True, "attention_bias": True}),
+    "llama-wide-heads": (hf.LlamaConfig, hf.LlamaForCausalLM, {"head_dim": 16, "rms_norm_eps": 1e-5}),
+    "llama-linear": (
+        hf.LlamaConfig, hf.LlamaForCausalLM,
+        {"rope_parameters": {"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0}},
+    ),
+    "llama-llama3": (
+        hf.LlamaConfig, hf.LlamaForCausalLM,
+        {"rope_parameters": {"rope_type": "llama3", "rope_theta": 500000.0} | LLAMA3},
+    ),
+    "llama-yarn": (
+        hf.LlamaConfig, hf.LlamaForCausalLM,
+        {"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16, "rope_theta": 1e4}},
+    ),
+    "mistral": (hf.MistralConfig, hf.MistralForCausalLM, {"sliding_window": None}),
+    "mistral-window": (hf.MistralConfig, hf.MistralForCausalLM, {"sliding_window": 7}),
+    "qwen2": (hf.Qwen2Config, hf.Qwen2ForCausalLM, {}),
+    "qwen2-tied-window": (
+        hf.Qwen2Config, hf.Qwen2ForCausalLM,
+        {"tie_word_embeddings": True, "use_sliding_window": True, "sliding_window": 5, "max_window_layers": 1},
+    ),
+    "phi3": (hf.Phi3Config, hf.Phi3ForCausalLM, {"sliding_window": 9}),
+    "phi3-longrope": (
+        hf.Phi3Config, hf.Phi3ForCausalLM, {"rope_parameters": LONG, "original_max_position_embeddings": 32},
+    ),
+    "cohere": (hf.CohereConfig, hf.CohereForCausalLM, {"logit_scale": 0.25}),
+    "cohere-biased": (hf.CohereConfig, hf.CohereForCausalLM, {"attention_bias": True, "num_key_value_heads": 4}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_logits(case: str, tmp_path: Path) -> None:
+    config, model, extra = CASES[case]
+    theirs = stirred(model(config(**(SMALL | extra), attn_implementation="eager")))
+    ours = load_system(saved(theirs, tmp_path)).module
+    worst = 0.0
+    for length in (24, 40):  # 40 is beyond Phi-3's original context
+        ids = torch.randint(3, 96, (2, length))
+        with torch.no_grad():
+            logits = ours.lm.logits(ours.lm.hidden(causal(ours.lm.embed(ids))))
+            worst = max(worst, gap(logits, theirs(ids).logits))
+    assert worst <= 1e-5, worst
+    record("parity", f"family:{case.partition('-')[0]}", worst)
