@@ -19,6 +19,7 @@ from pathlib import Path
 import tokenizers
 
 from anyvlm.errors import InputError, SpecError, WeightsError
+from anyvlm.inputs.files import read_json
 from anyvlm.inputs.incremental import Incremental
 from anyvlm.inputs.template import Piece
 
@@ -56,9 +57,7 @@ class Tokenizer:
     Raises WeightsError if the files are missing or damaged.
     """
 
-    def __init__(
-        self, source: str | Path | tokenizers.Tokenizer, *, bos: str | None = None, eos: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, source: str | Path | tokenizers.Tokenizer, *, bos: str | None = None, eos: Sequence[str] = ()) -> None:
         self._directory: Path | None = None
         ends: list[object] = []
         if isinstance(source, tokenizers.Tokenizer):
@@ -73,6 +72,7 @@ class Tokenizer:
             eos = tuple(eos) or tuple(filter(None, [_content(config.get("eos_token"))]))
             also = read_json(self._directory / "generation_config.json").get("eos_token_id")
             ends = also if isinstance(also, list) else [also]
+        self._inner.encode_special_tokens = False  # the template's are to be found
         self._inner.no_truncation()
         self._inner.no_padding()
         self._post = self._inner.post_processor
@@ -89,6 +89,10 @@ class Tokenizer:
             if token.special or not token.content.isspace()  # runs of spaces as one token are ordinary text
         }
         self.specials = frozenset(content for id, content in self._control.items() if id not in self._ours)
+        # Normalisation hides some: Llama's old files look for "▁</s>" and miss the "</s>" behind an answer.
+        normal = self._inner.normalizer
+        hidden = {t.content for t in added.values() if normal and t.normalized and normal.normalize_str(t.content) != t.content}
+        self._readable = self.specials - hidden
         self.bos = None if bos is None else self.id(bos)
         self.eos = frozenset(self.id(token) for token in eos) | {end for end in ends if isinstance(end, int)}
 
@@ -109,7 +113,7 @@ class Tokenizer:
         for piece in pieces:
             if piece.kind == "special" and piece.text not in self.specials:
                 raise SpecError(f"The template's '{piece.text}' is not a control token of this tokenizer.")
-        chunks = [_Chunk(_SLOT if piece.kind == "image" else piece.text, n) for n, piece in enumerate(pieces)]
+        chunks = [_Chunk(self._written(piece), n) for n, piece in enumerate(pieces)]
         while True:
             tokens, cuts = self._assign(chunks, pieces)
             if not cuts:
@@ -124,6 +128,11 @@ class Tokenizer:
             supervised=tuple(pieces[owner].supervised for _, owner in tokens),
             owner=tuple(owner for _, owner in tokens),
         )
+
+    def _written(self, piece: Piece) -> str:
+        """Pictures and control tokens by their own token, which may strip spaces; by ours where there is none."""
+        control = piece.kind in ("special", "image")
+        return _SLOT if control and piece.text not in self._readable else piece.text
 
     def _assign(self, chunks: Sequence[_Chunk], pieces: Sequence[Piece]) -> tuple[list[tuple[int, int]], list[int]]:
         """((id, piece) of every token, or places to cut because a control token stands in untrusted text)."""
@@ -144,7 +153,7 @@ class Tokenizer:
             elif owner is not None and pieces[owner].kind == "image" and at == starts[place]:
                 tokens.append((IMAGE, owner))
             elif owner is not None and pieces[owner].kind == "special" and at == starts[place]:
-                tokens.append((id, owner))
+                tokens.append((self.vocab[pieces[owner].text], owner))
             else:
                 cuts.append(self._cut_at(id, at, None if owner is None else pieces[owner]))
         return tokens, cuts
@@ -171,9 +180,7 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[int], skip_special: bool = True) -> str:
         """The text of ids; picture slots have none."""
-        return self._inner.decode(
-            [id for id in ids if id >= 0 and id not in self._ours], skip_special_tokens=skip_special
-        )
+        return self._inner.decode([id for id in ids if id >= 0 and id not in self._ours], skip_special_tokens=skip_special)
 
     def stream(self, skip_special: bool = True) -> Incremental:
         """A decoder that is fed one id at a time."""
@@ -183,9 +190,7 @@ class Tokenizer:
     def _bytes(self) -> frozenset[int]:
         """Ids of single raw bytes, "<0x00>" to "<0xFF>", where the decoder reads them as such."""
         names = (f"<0x{value:02X}>" for value in range(256))
-        return frozenset(
-            self.vocab[name] for name in names if name in self.vocab and self.decode([self.vocab[name]]) != name
-        )
+        return frozenset(self.vocab[name] for name in names if name in self.vocab and self.decode([self.vocab[name]]) != name)
 
     # files ------------------------------------------------------------------------------------------------------------
 
@@ -240,19 +245,6 @@ def _split(chunks: Sequence[_Chunk], cuts: Sequence[int]) -> list[_Chunk]:
 # Files ----------------------------------------------------------------------------------------------------------------
 
 
-def read_json(path: Path) -> dict[str, object]:
-    """The object in a JSON file, {} if there is no file; WeightsError if it is damaged."""
-    if not path.is_file():
-        return {}
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        raise WeightsError(f"{path} is damaged: it is not JSON; fetch it again.") from None
-    if not isinstance(data, dict):
-        raise WeightsError(f"{path} is damaged: it does not hold an object; fetch it again.")
-    return data
-
-
 def _read_tokenizer(path: Path) -> tokenizers.Tokenizer:
     if not path.is_file():
         raise WeightsError(f"There is no {path}; a fast tokenizer in that file is needed.")
@@ -271,9 +263,7 @@ def _add_missing(inner: tokenizers.Tokenizer, listed: object) -> None:
             flags = {flag: bool(token.get(flag, False)) for flag in ("single_word", "lstrip", "rstrip", "normalized")}
             inner.add_tokens([tokenizers.AddedToken(token["content"], special=bool(token.get("special")), **flags)])
             if inner.token_to_id(token["content"]) != int(id):
-                raise WeightsError(
-                    f"tokenizer_config.json gives '{token['content']}' the id {id}, which is not the next free."
-                )
+                raise WeightsError(f"tokenizer_config.json gives '{token['content']}' the id {id}, which is not the next free.")
 
 
 def _content(token: object) -> str | None:

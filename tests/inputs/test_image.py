@@ -19,7 +19,7 @@ from PIL import Image
 from transformers.image_transforms import convert_to_rgb
 
 from anyvlm.errors import InputError
-from anyvlm.inputs.image import Limits, image_size, read_image
+from anyvlm.inputs.image import LIMITS, Limits, image_size, read_image
 
 
 def encoded(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
@@ -152,7 +152,7 @@ def test_first_frame_of_an_animation(format: str) -> None:
 # Refusals -------------------------------------------------------------------------------------------------------------
 
 
-def refused(source: object, word: str, limits: Limits = Limits()) -> None:
+def refused(source: object, word: str, limits: Limits = LIMITS) -> None:
     for reader in (read_image, image_size):
         with pytest.raises(InputError, match=word) as caught:
             reader(source, limits=limits)
