@@ -37,7 +37,7 @@ def export_config(
         config = write_vision(_vit(system.encoder), _keys(layout, ""))
         files = {"preprocessor_config.json": preprocessor_from_policy(system.policy)}
     elif not system.streams:
-        config, files = write_lm(system.lm, _keys(layout, "lm.")), {}
+        config, files = write_lm(system.lm, _keys(layout, "lm.")) | _ids(tokenizer), {}
     else:
         config, files = _llava(system, layout, tokenizer)
     config |= {"architectures": [_CLASSES[str(config["model_type"])]], "torch_dtype": str(dtype).removeprefix("torch.")}
@@ -65,7 +65,7 @@ def _llava(system: System, layout: Layout, tokenizer: Tokenizer | None) -> tuple
     select = "full" if encoder.cls == encoder.keep_cls and not encoder.skip else "default"
     config: Json = {
         "model_type": "llava",
-        "text_config": write_lm(system.lm, _keys(layout, "lm.")),
+        "text_config": write_lm(system.lm, _keys(layout, "lm.")) | _ids(tokenizer),
         "vision_config": write_vision(encoder, _keys(layout, "encoders.image.")),
         "vision_feature_layer": feature,
         "vision_feature_select_strategy": select,
@@ -85,6 +85,13 @@ def _llava(system: System, layout: Layout, tokenizer: Tokenizer | None) -> tuple
         processor["image_token"] = system.placeholder
     files = {"processor_config.json": processor, "preprocessor_config.json": _preprocessor(stream.policy)}
     return config, files
+
+
+def _ids(tokenizer: Tokenizer | None) -> Json:
+    """The ids at which generation begins and ends; a class default might lie outside the vocabulary."""
+    bos = None if tokenizer is None else tokenizer.bos
+    eos = [] if tokenizer is None else sorted(tokenizer.eos)
+    return {"bos_token_id": bos, "eos_token_id": eos[0] if len(eos) == 1 else (list(eos) or None), "pad_token_id": None}
 
 
 def _feature(encoder: ViT) -> int | list[int]:
