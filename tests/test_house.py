@@ -33,6 +33,7 @@ ORDER = (
     ("system",),
     ("zoo",),
     ("registry",),
+    ("tiny",),
     ("inputs.plan", "weights.config*"),
     ("inputs.collate", "weights.load"),
     ("data",),
