@@ -1,0 +1,248 @@
+"""What must hold for every system of the registry, on its tiny twin with random weights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tokenizers
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from tokenizers import decoders, models, pre_tokenizers
+from torch.nn.functional import cross_entropy
+
+from anyvlm import registry
+from anyvlm.inputs.collate import collate
+from anyvlm.inputs.messages import Message, Picture
+from anyvlm.inputs.plan import Plan, plan
+from anyvlm.inputs.tokenizer import Tokenizer
+from anyvlm.keys import revert
+from anyvlm.parts.cache import allocate
+from anyvlm.seq import Kind
+from anyvlm.spec import from_json, to_json
+from anyvlm.system import VLM, Batch, Checkpoint, System, VisionSystem
+from anyvlm.tiny import tiny, tiny_vision
+from anyvlm.train.loop import trainable
+from anyvlm.train.lora import add_lora
+from anyvlm.weights.load import Loaded, load_module, load_system
+from anyvlm.weights.save import export, save, tensors
+from anyvlm.weights.sources import Directory
+from tests.parity import record
+
+NAMES = sorted(registry.SYSTEMS)
+WHOLE = [name for name in NAMES if isinstance(registry.system(name), System)]
+SEEING = [name for name in WHOLE if registry.system(name).streams]
+TOWERS = sorted(set(NAMES) - set(WHOLE))
+
+
+@cache
+def small(name: str) -> System:
+    return tiny(registry.system(name)).but(tokenizer=None, fresh=(), lm__context=2048)
+
+
+@cache
+def built(name: str) -> VLM:
+    """Random values everywhere, large enough that everything matters."""
+    return stirred(small(name).build().eval())
+
+
+def stirred(module: torch.nn.Module) -> torch.nn.Module:
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            noise = torch.randn_like(parameter)
+            parameter.copy_(noise * parameter.shape[-1] ** -0.5 if parameter.ndim > 1 else 1 + 0.2 * noise)
+    return module
+
+
+@cache
+def tokenizer(name: str) -> Tokenizer:
+    """One token for a byte, and the control tokens of the system's template."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    inner = tokenizers.Tokenizer(models.BPE(vocab={char: id for id, char in enumerate(alphabet)}, merges=[]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    inner.add_special_tokens([*small(name).template.specials, small(name).placeholder])
+    return Tokenizer(inner)
+
+
+def laid_out(name: str, *parts: str | tuple[int, int]) -> tuple[Plan, list[np.ndarray]]:
+    """The plan of one question made of texts and pictures of these sizes (width, height), and random pixels."""
+    system, random = small(name), np.random.default_rng(0)
+    content = tuple(Picture("") if isinstance(part, tuple) else part for part in parts)
+    sizes = [part for part in parts if isinstance(part, tuple)]
+    laid = plan(system, tokenizer(name), [Message("user", content)], sizes=sizes)
+    shapes = [system.streams["image"].policy.plan(*size) for size in sizes]
+    return laid, [random.standard_normal((3, *shape)).astype(np.float32) for shape in shapes]
+
+
+def batch(name: str, *rows: tuple[Plan, list[np.ndarray]], labels: bool = False) -> Batch:
+    return collate(small(name), [row[0] for row in rows], [row[1] for row in rows], labels=labels)
+
+
+def question(name: str, text: str = "What is it?") -> tuple[Plan, list[np.ndarray]]:
+    return laid_out(name, *(((50, 40),) if small(name).streams else ()), text)
+
+
+def close(a: torch.Tensor, b: torch.Tensor) -> None:
+    torch.testing.assert_close(a, b, atol=2e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_json_round_trip(name: str) -> None:
+    system = registry.system(name)
+    assert system.name == name
+    assert from_json(json.loads(json.dumps(to_json(system)))) == system
+
+
+@pytest.mark.parametrize("name", SEEING)
+@given(sizes=st.lists(st.tuples(st.integers(1, 2000), st.integers(1, 2000)), min_size=1, max_size=3))
+@settings(max_examples=5)
+def test_plan_is_what_the_encoder_returns(name: str, sizes: list[tuple[int, int]]) -> None:
+    full = registry.system(name).streams["image"]
+    laid, arrays = laid_out(name, *sizes, "x")
+    with torch.no_grad():
+        rows = built(name).features(batch(name, (laid, arrays)).media)["image"]
+    assert [span.grid for span in laid.spans] == list(rows.grids)
+    assert laid.image_tokens == len(rows.x_ND) == sum(kind == Kind.IMAGE for kind in laid.kinds)
+    assert np.prod(full.grid(*sizes[0])) == np.prod(full.connector.count(full.encoder.rows(full.patches(*sizes[0]))))
+
+
+@pytest.mark.parametrize("name", SEEING)
+@torch.no_grad()
+def test_text_alone_ignores_the_eyes(name: str) -> None:
+    vlm, start = built(name), batch(name, laid_out(name, "Hello"))
+    before = vlm(start)
+    other = small(name).build().eval()
+    other.load_state_dict(vlm.state_dict() | {k: v + 1 for k, v in vlm.state_dict().items() if not k.startswith("lm.")})
+    assert torch.equal(before, other(start))
+    seen = batch(name, question(name))
+    assert not torch.allclose(vlm(seen), other(seen))
+
+
+@pytest.mark.parametrize("name", WHOLE)
+@torch.no_grad()
+def test_cached_is_recomputed(name: str) -> None:
+    """Prefill of most of the prompt, then token by token."""
+    vlm, whole = built(name), batch(name, question(name, "What is it, and where?"))
+    lm, T = vlm.lm, whole.ids_BT.shape[1]
+    spec = lm.spec
+    cache_ = allocate(spec.depth, 1, spec.kv_heads, T, spec.head_width, like=lm.embed.weight)
+    seq = vlm.assemble(whole)
+    cuts = [0, T - 7, *range(T - 6, T + 1)]
+    parts = []
+    for a, b in zip(cuts, cuts[1:], strict=False):
+        part = replace(
+            seq, x_BTD=seq.x_BTD[:, a:b], kind_BT=seq.kind_BT[:, a:b], pos_PBT=seq.pos_PBT[..., a:b],
+            block_BT=seq.block_BT[:, a:b], seg_BT=seq.seg_BT[:, a:b],
+        )  # fmt: skip
+        parts.append(lm.logits(lm.hidden(part, cache_)))
+    close(torch.cat(parts, 1), vlm(whole))
+
+
+@pytest.mark.parametrize("name", WHOLE)
+@torch.no_grad()
+def test_ragged_is_one_by_one(name: str) -> None:
+    vlm = built(name)
+    rows = [question(name), laid_out(name, "A longer question, without any picture at all?"), question(name, "Hm")]
+    together = vlm(batch(name, *rows))
+    for n, row in enumerate(rows):
+        close(together[n, : len(row[0])], vlm(batch(name, row))[0])
+
+
+@pytest.mark.parametrize("name", WHOLE)
+@torch.no_grad()
+def test_packed_is_separate(name: str) -> None:
+    """Two samples in one row, told apart by their segment."""
+    vlm, rows = built(name), [batch(name, question(name)), batch(name, question(name, "And this one?"))]
+    media = {
+        stream: replace(x, x_NC=torch.cat([row.media[stream].x_NC for row in rows]), grids=x.grids * 2)
+        for stream, x in rows[0].media.items()
+    }
+    segments = [torch.full_like(row.seg_BT, n) for n, row in enumerate(rows)]
+    ids, kinds = (torch.cat([getattr(row, field) for row in rows], 1) for field in ("ids_BT", "kind_BT"))
+    packed = Batch(ids, kinds, torch.cat([row.pos_PBT for row in rows], 2), torch.cat(segments, 1), media)
+    close(vlm(packed), torch.cat([vlm(row) for row in rows], 1))
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_stages_move_exactly_their_parameters(name: str) -> None:
+    for stage in small(name).stages:
+        vlm = stirred(small(name).build())
+        names = [n for n, _ in vlm.named_parameters()]
+        for glob in (*stage.train, *stage.rates):
+            assert any(fnmatchcase(n, glob) for n in names), f"{stage.name}: {glob} is no parameter"
+        if stage.lora:
+            add_lora(vlm, stage.lora)
+        moving = trainable(vlm, stage)
+        before = {n: p.detach().clone() for n, p in vlm.named_parameters()}
+        start = batch(name, question(name))
+        cross_entropy(vlm(start)[0, :-1], start.ids_BT[0, 1:]).backward()
+        torch.optim.SGD(moving.values(), lr=1.0).step()
+        moved = {n for n, p in vlm.named_parameters() if not torch.equal(p, before[n])}
+        assert moved <= moving.keys()
+        updates = {n for n in moving if stage.lora and n.endswith((".a", ".b"))}
+        for glob in stage.train:
+            assert any(fnmatchcase(n, glob) for n in moved), f"{stage.name}: nothing of {glob} moves"
+        assert not updates or any(n.endswith(".b") for n in moved & updates)
+        assert moving.keys() - updates == {n for n in names if any(fnmatchcase(n, glob) for glob in stage.train)}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_saved_directory_is_the_same(name: str, tmp_path: Path) -> None:
+    loaded = Loaded(small(name), built(name), tokenizer(name))
+    save(loaded, tmp_path / "saved")
+    again = load_system(tmp_path / "saved")
+    assert again.system.but(checkpoints=(), tokenizer=None) == small(name).but(checkpoints=())
+    assert again.tokenizer is not None and again.tokenizer.vocab == tokenizer(name).vocab
+    assert {p.dtype for p in again.module.parameters()} == {torch.float32}
+    assert_equal(tensors(again), tensors(loaded))
+    start = batch(name, question(name))
+    with torch.no_grad():
+        assert torch.equal(again.module(start), built(name)(start))
+    record("laws", name, 0.0, "the laws of tests/zoo/test_laws.py")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_export_gives_back_what_was_loaded(name: str, tmp_path: Path) -> None:
+    """In every layout that holds the whole system: file -> ours -> file, byte for byte."""
+    system = registry.system(name)
+    spec = tiny_vision(system) if isinstance(system, VisionSystem) else small(name)
+    module = stirred(spec.build().eval()).half()
+    ours = tensors(Loaded(spec, module, None))
+    layouts = tuple(layout for checkpoint in spec.checkpoints for layout in checkpoint.layouts)
+    for layout in layouts:
+        if not all(any(n.startswith(mount.ours) for mount in layout.mounts) for n in ours):
+            continue  # a layout of one part
+        folder = tmp_path / layout.name
+        folder.mkdir(exist_ok=True)
+        theirs = dict(revert(ours, layout, spec.part))
+        save_file({n: t.contiguous() for n, t in theirs.items()}, folder / "model.safetensors")
+        here = spec.but(checkpoints=(Checkpoint(source=Directory(path=str(folder)), layouts=layouts),), fresh=())
+        loaded = Loaded(here, load_module(here), None)
+        assert_equal(tensors(loaded), ours)
+        assert_equal(dict(revert(tensors(loaded), layout, here.part)), theirs)
+
+
+@pytest.mark.parametrize("name", ["llava-1.5-7b", "bakllava-7b", "llava-pp-phi3-mini", "aya-23-8b", "siglip-vit-l-16-384"])
+def test_exported_files(name: str, tmp_path: Path) -> None:
+    """The whole directory, through `export`."""
+    system = registry.system(name)
+    spec = tiny_vision(system) if isinstance(system, VisionSystem) else small(name)
+    loaded = Loaded(spec, stirred(spec.build().eval()), None)
+    layout = next(layout for layout in spec.checkpoints[0].layouts if layout.name == "hf")
+    export(loaded, tmp_path / "out")
+    assert_equal(load_file(tmp_path / "out" / "model.safetensors"), dict(revert(tensors(loaded), layout, spec.part)))
+    assert_equal(tensors(load_system(tmp_path / "out")), tensors(loaded))
+
+
+def assert_equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
+    assert a.keys() == b.keys()
+    assert [n for n in a if a[n].dtype != b[n].dtype or not torch.equal(a[n], b[n])] == []
