@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from anyvlm.errors import InputError, SpecError
-from anyvlm.inputs.files import read_json
 from anyvlm.inputs.messages import Message
 from anyvlm.inputs.sandbox import compiled
 from anyvlm.inputs.template import Piece, split_specials
+from anyvlm.inputs.tokenizer import read_json
 
 Chat: TypeAlias = Sequence[Mapping[str, object]]
 

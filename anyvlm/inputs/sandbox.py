@@ -76,7 +76,7 @@ class _Environment(ImmutableSandboxedEnvironment):
             "strftime_now": lambda form: datetime.now().strftime(form),
             "range": range,  # its numbers are bounded, as all are, and so are the rounds over it
             "dict": lambda *pairs, **items: dict(*pairs, **items),
-            "namespace": _Namespace,
+            "namespace": _namespace,
         }
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
@@ -154,14 +154,15 @@ def _to_json(
 class _Namespace(Namespace):
     """Without names that begin with an underscore, which could pass for Python's own."""
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        for name in (values := dict(*args, **kwargs)):
-            _check_name(name)
-        super().__init__(values)
-
     def __setitem__(self, name: str, value: object) -> None:
         _check_name(name)
         super().__setitem__(name, value)
+
+
+def _namespace(*pairs: object, **items: object) -> _Namespace:
+    for name in (values := dict(*pairs, **items)):
+        _check_name(name)
+    return _Namespace(values)
 
 
 def _check_name(name: str) -> None:

@@ -19,7 +19,6 @@ from pathlib import Path
 import tokenizers
 
 from anyvlm.errors import InputError, SpecError, WeightsError
-from anyvlm.inputs.files import read_json
 from anyvlm.inputs.incremental import Incremental
 from anyvlm.inputs.template import Piece
 
@@ -77,11 +76,10 @@ class Tokenizer:
         self._inner.no_padding()
         self._post = self._inner.post_processor
         self._inner.post_processor = None  # it trims spaces off the offsets
-        self.vocab: Mapping[str, int] = self._inner.get_vocab(with_added_tokens=True)
         ours = [tokenizers.AddedToken(text, special=True, normalized=False) for text in (_SLOT, _CUT)]
         self._inner.add_special_tokens(ours)
-        self._ours = frozenset(self._inner.get_added_tokens_decoder()) - frozenset(self.vocab.values())
         added = self._inner.get_added_tokens_decoder()
+        self._ours = frozenset(id for id, token in added.items() if token.content in (_SLOT, _CUT))
         self._special = frozenset(id for id, token in added.items() if token.special)
         self._control = {
             id: token.content
@@ -98,9 +96,19 @@ class Tokenizer:
 
     def id(self, token: str) -> int:
         """The id of a token by its exact text; SpecError if there is none."""
-        if token not in self.vocab:
+        if (found := self.find(token)) is None:
             raise SpecError(f"The tokenizer has no token '{token}'; the template or the tokenizer is not this model's.")
-        return self.vocab[token]
+        return found
+
+    def find(self, token: str) -> int | None:
+        """The id of a token by its exact text, None if there is none."""
+        found = self._inner.token_to_id(token)
+        return None if found in self._ours else found
+
+    @cached_property
+    def vocab(self) -> Mapping[str, int]:
+        """Every token's id by its text (40 ms for 50,000 tokens, so made when first asked for)."""
+        return {token: id for token, id in self._inner.get_vocab(with_added_tokens=True).items() if id not in self._ours}
 
     # text -> ids ------------------------------------------------------------------------------------------------------
 
@@ -153,7 +161,7 @@ class Tokenizer:
             elif owner is not None and pieces[owner].kind == "image" and at == starts[place]:
                 tokens.append((IMAGE, owner))
             elif owner is not None and pieces[owner].kind == "special" and at == starts[place]:
-                tokens.append((self.vocab[pieces[owner].text], owner))
+                tokens.append((self.id(pieces[owner].text), owner))
             else:
                 cuts.append(self._cut_at(id, at, None if owner is None else pieces[owner]))
         return tokens, cuts
@@ -190,7 +198,8 @@ class Tokenizer:
     def _bytes(self) -> frozenset[int]:
         """Ids of single raw bytes, "<0x00>" to "<0xFF>", where the decoder reads them as such."""
         names = (f"<0x{value:02X}>" for value in range(256))
-        return frozenset(self.vocab[name] for name in names if name in self.vocab and self.decode([self.vocab[name]]) != name)
+        found = ((name, self.find(name)) for name in names)
+        return frozenset(id for name, id in found if id is not None and self.decode([id]) != name)
 
     # files ------------------------------------------------------------------------------------------------------------
 
@@ -208,11 +217,10 @@ class Tokenizer:
         data["added_tokens"] = [token for token in data["added_tokens"] if token["id"] not in self._ours]
         if self._post is not None:
             data["post_processor"] = json.loads(self._post.__getstate__())
-        names = {id: token for token, id in self.vocab.items()}
         config = {
             "tokenizer_class": "PreTrainedTokenizerFast",
-            "bos_token": None if self.bos is None else names[self.bos],
-            "eos_token": next((names[id] for id in sorted(self.eos) if id in names), None),
+            "bos_token": None if self.bos is None else self._inner.id_to_token(self.bos),
+            "eos_token": self._inner.id_to_token(min(self.eos)) if self.eos else None,
             "clean_up_tokenization_spaces": False,
         }
         (directory / "tokenizer.json").write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
@@ -243,6 +251,19 @@ def _split(chunks: Sequence[_Chunk], cuts: Sequence[int]) -> list[_Chunk]:
 
 
 # Files ----------------------------------------------------------------------------------------------------------------
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """The object in a JSON file, {} if there is no file; WeightsError if it is damaged."""
+    if not path.is_file():
+        return {}
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        raise WeightsError(f"{path} is damaged: it is not JSON; fetch it again.") from None
+    if not isinstance(data, dict):
+        raise WeightsError(f"{path} is damaged: it does not hold an object; fetch it again.")
+    return data
 
 
 def _read_tokenizer(path: Path) -> tokenizers.Tokenizer:
