@@ -28,7 +28,7 @@ def place(device: str | None = None, dtype: str | torch.dtype | None = None) -> 
     if dtype is None or dtype == "auto":
         return Place(where, best_dtype(where))
     what = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
-    if what not in DTYPES.values():
+    if what is None or what not in DTYPES.values():
         raise InputError(f"The dtype {dtype!r} is not known; use {', '.join(DTYPES)} or auto.")
     if what == torch.float16 and where.type == "cpu":
         raise InputError("A CPU does not compute well in fp16; use bf16 or fp32.")

@@ -7,7 +7,7 @@ Shape letters: B rows, T prompt tokens, S slots of the cache, P position axes, D
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -48,7 +48,7 @@ class Engine:
         ends: Collection[int],
         stops: Collection[str] = (),
         features: Mapping[str, Features] | None = None,
-    ) -> Iterator[Delta]:
+    ) -> Generator[Delta, None, None]:
         """Answers of all rows, token by token; rows that have ended fall silent. Closing the iterator frees everything.
 
         `batch`: prompts, padded on the right; `features`: rows of its media, if computed before. `decoders`: ids to
@@ -69,7 +69,7 @@ class Engine:
 
     def _run(
         self, batch: Batch, sampling: Sampling, replies: Sequence[Reply], features: Mapping[str, Features] | None
-    ) -> Iterator[Delta]:
+    ) -> Generator[Delta, None, None]:
         generators = sampling.generators(len(replies), batch.ids_BT.device)
         seen_BV = _seen(batch, self.vlm.spec.lm.vocab) if sampling.repetition_penalty != 1.0 else None
         logits_BV, steps = self._prefill(batch, features, sampling.max_tokens)
@@ -90,9 +90,7 @@ class Engine:
         lm, seq = self.vlm.lm, self.vlm.assemble(batch, features)
         B, T = batch.ids_BT.shape
         spec = lm.spec
-        cache = allocate(
-            spec.depth, B, spec.kv_heads, T + room, spec.head_width, like=seq.x_BTD, axes=len(batch.pos_PBT)
-        )
+        cache = allocate(spec.depth, B, spec.kv_heads, T + room, spec.head_width, like=seq.x_BTD, axes=len(batch.pos_PBT))
         hidden_BTD = lm.hidden(seq, cache)
         last_B = (batch.seg_BT >= 0).sum(1) - 1
         logits_BV = lm.logits(hidden_BTD[torch.arange(B, device=last_B.device), last_B])
@@ -118,7 +116,7 @@ class _Steps:
         cache.seg_BS[:, start:] = seq.seg_BT[:, :1]
         self.seen_BS = cache.seg_BS >= 0
         self.full = None if bool(real_BT.all()) else additive(self.seen_BS[:, None], x.dtype)
-        self.near = spec.window is not None and end > spec.window
+        self.window = spec.window if spec.window is not None and end > spec.window else None
         # One table row per position of any row: (positions, 1, 1, h).
         table_PN1 = torch.arange(int(cache.pos_PBS.max()) + 1, device=x.device)[None, :, None]
         self.cos, self.sin = (table.to(x.dtype) for table in spec.rope.tables(table_PN1, spec.head_width))
@@ -132,9 +130,8 @@ class _Steps:
         pos_B = cache.pos_PBS[0, :, slot]
         full = None if self.full is None else self.full[..., : slot + 1]
         near = full
-        if self.near:
-            window = lm.spec.window
-            close_BS = pos_B[:, None] - cache.pos_PBS[0, :, : slot + 1] < window
+        if self.window is not None:
+            close_BS = pos_B[:, None] - cache.pos_PBS[0, :, : slot + 1] < self.window
             near = additive((close_BS & self.seen_BS[:, : slot + 1])[:, None], self.cos.dtype)
         at = Context(self.cos[pos_B], self.sin[pos_B], full, near, cache)
         return lm.logits(lm.run(lm.embed(ids_B[:, None]), at)[:, 0])

@@ -42,8 +42,9 @@ class Sampling:
         _real("repetition_penalty", self.repetition_penalty, 0, 100, above=True)
         if self.seed is not None:
             _whole("seed", self.seed, 0, 2**63 - 1)
-        if isinstance(self.stop, str) or not all(isinstance(stop, str) and stop for stop in self.stop):
-            raise InputError(f"stop is {self.stop!r}; give a tuple of strings that are not empty.")
+        stops: object = self.stop
+        if not isinstance(stops, (tuple, list)) or not all(isinstance(stop, str) and stop for stop in stops):
+            raise InputError(f"stop is {stops!r}; give a tuple of strings that are not empty.")
 
     def generators(self, rows: int, device: torch.device) -> list[torch.Generator]:
         """One source of randomness per row, all alike for a given seed: a row does not know its neighbours."""
@@ -67,9 +68,7 @@ def _real(name: str, value: object, low: float, high: float, *, above: bool = Fa
         raise InputError(f"{name} is {value!r}; give a number {'above' if above else 'from'} {low:g} up to {high:g}.")
 
 
-def choose(
-    logits_BV: Tensor, sampling: Sampling, seen_BV: Tensor | None, generators: Sequence[torch.Generator]
-) -> Tensor:
+def choose(logits_BV: Tensor, sampling: Sampling, seen_BV: Tensor | None, generators: Sequence[torch.Generator]) -> Tensor:
     """The next id of every row (B).
 
     `seen_BV`: True for ids of the prompt and the text so far, which `repetition_penalty` makes less likely.

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from anyvlm.parts.cache import Cache
 from anyvlm.parts.ffn import GLU
+from anyvlm.parts.init import normal
 from anyvlm.parts.norm import Norm, RMSNorm
 from anyvlm.parts.rope import Rope, rotate
 from anyvlm.seq import Seq, mask
@@ -85,7 +86,8 @@ class _Attention(nn.Module):
         qkv = self.qkv(x_BTD).unflatten(-1, (H + 2 * G, -1)).transpose(1, 2)  # (B, H + 2 G, T, h)
         # queries and keys turn by the same tables: one call for both
         qk, v = qkv[:, : H + G], qkv[:, H + G :]
-        q, k = rotate(qk, at.cos, at.sin).split([H, G], 1)
+        qk = rotate(qk, at.cos, at.sin)
+        q, k = qk[:, :H], qk[:, H:]
         if at.cache is not None:
             k, v = at.cache.put(self.layer, k, v)
         seen = at.near if self.near else at.full
@@ -125,7 +127,7 @@ class DecoderLM(nn.Module):
     def __init__(self, spec: Decoder) -> None:
         super().__init__()
         self.spec = spec
-        self.embed = nn.Embedding(spec.vocab, spec.width)
+        self.embed = nn.Embedding(spec.vocab, spec.width, _weight=normal(spec.vocab, spec.width))
         block = _ParallelBlock if spec.parallel else _Block
         self.blocks = nn.ModuleList(block(spec, layer) for layer in range(spec.depth))
         self.norm = spec.norm.build(spec.width)

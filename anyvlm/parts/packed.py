@@ -7,12 +7,13 @@ rows, equal for a thousand. The order is a lossless permutation: the plain weigh
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
 
 
-def packable(linear: nn.Module) -> bool:
+def packable(linear: nn.Module) -> TypeGuard[nn.Linear]:
     """A plain nn.Linear in bf16 on a CPU whose torch has oneDNN's ops."""
     return (
         type(linear) is nn.Linear

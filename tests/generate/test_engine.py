@@ -59,9 +59,7 @@ def recomputed(vlm: VLM, batch: Batch, tokens: int) -> tuple[list[int], list[tor
         whole = torch.cat([batch.ids_BT, more], 1)
         seg = torch.zeros_like(whole)
         seq = vlm.assemble(
-            Batch(
-                whole, torch.cat([batch.kind_BT, torch.zeros_like(more)], 1), causal(whole[..., None]).pos_PBT, seg, {}
-            ),
+            Batch(whole, torch.cat([batch.kind_BT, torch.zeros_like(more)], 1), causal(whole[..., None]).pos_PBT, seg, {}),
             features,
         )
         logits = vlm.lm.logits(vlm.lm.hidden(seq))[0, -1]
@@ -90,9 +88,7 @@ def test_ragged_batch_is_one_by_one(kind: System, build: Callable, prompts: Call
         assert ids(together, n) == ids(run(vlm, prompts(row), Sampling(max_tokens=24), numbers)), row
 
 
-def test_same_seed_same_text_whatever_the_neighbours(
-    tiny: System, build: Callable, prompts: Callable, numbers: type
-) -> None:
+def test_same_seed_same_text_whatever_the_neighbours(tiny: System, build: Callable, prompts: Callable, numbers: type) -> None:
     vlm = build(tiny)
     hot = Sampling(max_tokens=20, temperature=1.5, top_p=0.95, repetition_penalty=1.2, seed=3)
     alone = ids(run(vlm, prompts((9, 1)), hot, numbers))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from anyvlm.errors import InputError
 from anyvlm.parts.features import Encoder, Features, Grid
 from anyvlm.parts.ffn import GLU, MLP
+from anyvlm.parts.init import normal
 from anyvlm.parts.norm import LayerNorm
 
 
@@ -110,9 +111,9 @@ class ViTEncoder(nn.Module):
         super().__init__()
         self.spec = spec
         self.stem = nn.Linear(3 * spec.patch**2, spec.width, bias=spec.stem_bias)
-        self.pos = nn.Parameter(torch.randn((spec.size // spec.patch) ** 2 + spec.cls, spec.width) * 0.02)
+        self.pos = normal((spec.size // spec.patch) ** 2 + spec.cls, spec.width, std=0.02)
         if spec.cls:
-            self.cls = nn.Parameter(torch.randn(spec.width) * 0.02)
+            self.cls = normal(spec.width, std=0.02)
         if spec.pre_norm:
             self.norm_pre = spec.norm.build(spec.width)
         self.blocks = nn.ModuleList(_Block(spec) for _ in range(spec.depth))
@@ -126,7 +127,7 @@ class ViTEncoder(nn.Module):
 
     def _run(self, x_BnC: Tensor, grid: Grid) -> Tensor:
         """One batch of equal grids: (B, n, C) -> (B, rows, out). Frames of one item do not see each other."""
-        spec, (t, h, w) = self.spec, grid
+        spec, (_, h, w) = self.spec, grid
         x = self.stem(x_BnC.reshape(-1, h * w, x_BnC.shape[-1]).to(self.pos.dtype))
         pos_nD = self.positions(h, w)
         if spec.cls:

@@ -1,0 +1,186 @@
+"""`Model`: a loaded system that answers. Pictures and words in, text out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, overload
+
+import torch
+
+from anyvlm.errors import InputError
+from anyvlm.generate.answer import Answer, Growing, Stream
+from anyvlm.generate.device import Place, place
+from anyvlm.generate.engine import Delta, Engine
+from anyvlm.generate.memory import FeatureMemory
+from anyvlm.generate.prepack import prepack
+from anyvlm.generate.sampling import Sampling
+from anyvlm.inputs.collate import collate
+from anyvlm.inputs.image import ImageSource, image_size, read_image
+from anyvlm.inputs.messages import Message, ask, read_messages
+from anyvlm.inputs.plan import Plan, plan
+from anyvlm.inputs.tokenizer import Tokenizer
+from anyvlm.system import VLM, Batch, Pixels, System, VisionSystem
+from anyvlm.weights.load import load_system
+
+Images = ImageSource | list[ImageSource] | tuple[ImageSource, ...] | None
+"""One picture, several, or none: paths, bytes, data URLs, PIL images, arrays, tensors."""
+Conversation = Iterable[Message | Mapping[str, object]]
+"""Messages in OpenAI's form, ``{"role": "user", "content": "text" | [parts]}``, or as `Message`."""
+
+
+def load(name: str | Path, *, device: str | None = None, dtype: str | torch.dtype | None = None, remote: bool = False) -> Model:
+    """See `anyvlm.load`."""
+    where = place(device, dtype)
+    loaded = load_system(name, device=where.device, dtype=where.dtype)
+    if isinstance(loaded.system, VisionSystem) or not isinstance(loaded.module, VLM):
+        raise InputError(f"'{loaded.system.name}' is an encoder alone and cannot answer; load a system with a language model.")
+    if loaded.tokenizer is None:
+        raise InputError(f"'{loaded.system.name}' has no tokenizer; give a directory that holds one.")
+    prepack(loaded.module)
+    return Model(loaded.system, loaded.module, loaded.tokenizer, where, remote=remote)
+
+
+class Model:
+    """A system with its weights and tokenizer. One generation at a time.
+
+    `vlm` is an ordinary nn.Module; on a CPU in bf16 its linear layers are packed (`generate.prepack.unpack` undoes that).
+    """
+
+    def __init__(self, system: System, vlm: VLM, tokenizer: Tokenizer, where: Place, *, remote: bool = False) -> None:
+        self.system, self.vlm, self.tokenizer, self.place, self.remote = system, vlm, tokenizer, where, remote
+        self.features = FeatureMemory(vlm)
+        self._engine = Engine(vlm)
+        control = [stop for stop in system.template.stop if stop in tokenizer.specials]
+        self._ends = tokenizer.eos | {tokenizer.id(stop) for stop in control}
+        self._stops = tuple(stop for stop in system.template.stop if stop not in control)
+
+    @overload
+    def ask(
+        self, images: Images, question: str, *, stream: Literal[False] = False, max_tokens: int = ...,
+        temperature: float = ..., top_k: int = ..., top_p: float = ..., min_p: float = ...,
+        repetition_penalty: float = ..., seed: int | None = ..., stop: tuple[str, ...] = ...,
+    ) -> Answer: ...  # fmt: skip
+    @overload
+    def ask(
+        self, images: Images, question: str, *, stream: Literal[True], max_tokens: int = ...,
+        temperature: float = ..., top_k: int = ..., top_p: float = ..., min_p: float = ...,
+        repetition_penalty: float = ..., seed: int | None = ..., stop: tuple[str, ...] = ...,
+    ) -> Stream: ...  # fmt: skip
+    def ask(
+        self, images: Images, question: str, *, stream: bool = False, max_tokens: int = 512,
+        temperature: float = 0.0, top_k: int = 0, top_p: float = 1.0, min_p: float = 0.0,
+        repetition_penalty: float = 1.0, seed: int | None = None, stop: tuple[str, ...] = (),
+    ) -> Answer | Stream:  # fmt: skip
+        """Answer a question about pictures, or about none (None). The settings are those of `Sampling`.
+
+        `stream`: return an iterator over pieces of text at once instead. Raises InputError.
+        """
+        settings = Sampling(
+            max_tokens=max_tokens, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
+            repetition_penalty=repetition_penalty, seed=seed, stop=stop,
+        )  # fmt: skip
+        growing = self.stream(_question(images, question), settings)
+        return growing if stream else _finished(growing)
+
+    @overload
+    def chat(
+        self, messages: Conversation, *, stream: Literal[False] = False, max_tokens: int = ...,
+        temperature: float = ..., top_k: int = ..., top_p: float = ..., min_p: float = ...,
+        repetition_penalty: float = ..., seed: int | None = ..., stop: tuple[str, ...] = ...,
+    ) -> Answer: ...  # fmt: skip
+    @overload
+    def chat(
+        self, messages: Conversation, *, stream: Literal[True], max_tokens: int = ...,
+        temperature: float = ..., top_k: int = ..., top_p: float = ..., min_p: float = ...,
+        repetition_penalty: float = ..., seed: int | None = ..., stop: tuple[str, ...] = ...,
+    ) -> Stream: ...  # fmt: skip
+    def chat(
+        self, messages: Conversation, *, stream: bool = False, max_tokens: int = 512,
+        temperature: float = 0.0, top_k: int = 0, top_p: float = 1.0, min_p: float = 0.0,
+        repetition_penalty: float = 1.0, seed: int | None = None, stop: tuple[str, ...] = (),
+    ) -> Answer | Stream:  # fmt: skip
+        """The assistant's next turn in a conversation; otherwise as `ask`."""
+        settings = Sampling(
+            max_tokens=max_tokens, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p,
+            repetition_penalty=repetition_penalty, seed=seed, stop=stop,
+        )  # fmt: skip
+        growing = self.stream(messages, settings)
+        return growing if stream else _finished(growing)
+
+    def stream(self, messages: Conversation, sampling: Sampling) -> Stream:
+        """The assistant's next turn, piece by piece. Mistakes in the input are raised here, not at the first piece."""
+        begin = time.perf_counter()
+        plans, deltas = self._begin([messages], sampling)
+        return Stream(deltas, Growing(plans[0], begin))
+
+    def generate(
+        self, conversations: Iterable[Conversation], sampling: Sampling | None = None, *, rows: int = 8
+    ) -> list[Answer]:
+        """Answers to many conversations, `rows` of them at a time. Each is what it would be alone, up to rounding."""
+        sampling, todo = sampling or Sampling(), list(conversations)
+        answers: list[Answer] = []
+        for start in range(0, len(todo), rows):
+            begin = time.perf_counter()
+            plans, deltas = self._begin(todo[start : start + rows], sampling)
+            growing = [Growing(plan, begin) for plan in plans]
+            for delta in deltas:
+                growing[delta.row].push(delta)
+            answers += [each.answer() for each in growing]
+        return answers
+
+    def tokens(self, images: Images, question: str) -> Plan:
+        """The exact tokens of a prompt, from the sizes of the pictures alone; nothing is computed."""
+        messages = _question(images, question)
+        pictures = [picture for message in messages for picture in message.pictures]
+        sizes = [image_size(picture.source, remote=self.remote) for picture in pictures]
+        return plan(self.system, self.tokenizer, messages, sizes=sizes)
+
+    def _begin(
+        self, conversations: Sequence[Conversation], sampling: Sampling
+    ) -> tuple[list[Plan], Generator[Delta, None, None]]:
+        """Plans of the conversations, and their answers, about to be generated as one batch."""
+        plans, pixels = [], []
+        for conversation in conversations:
+            messages = read_messages(conversation)
+            images = [read_image(picture.source, remote=self.remote) for message in messages for picture in message.pictures]
+            sizes = [image.size for image in images]
+            laid = plan(self.system, self.tokenizer, messages, sizes=sizes, room=sampling.max_tokens)
+            plans.append(laid)
+            pixels.append([self.system.streams[span.stream].policy.apply(images[span.index]) for span in laid.spans])
+        batch = _moved(collate(self.system, plans, pixels), self.place.device)
+        deltas = self._engine.generate(
+            batch,
+            sampling,
+            decoders=[self.tokenizer.stream() for _ in plans],
+            ends=self._ends,
+            stops=self._stops,
+            features=self.features(batch.media),
+        )
+        return plans, deltas
+
+
+def _question(images: Images, question: str) -> tuple[Message, ...]:
+    if not isinstance(question, str) or not question.strip():
+        raise InputError("The question is empty; ask something.")
+    return ask([] if images is None else images, question)
+
+
+def _finished(stream: Stream) -> Answer:
+    for _ in stream:
+        pass
+    return stream.answer
+
+
+def _moved(batch: Batch, device: torch.device) -> Batch:
+    """The batch on a device."""
+    return replace(
+        batch,
+        ids_BT=batch.ids_BT.to(device),
+        kind_BT=batch.kind_BT.to(device),
+        pos_PBT=batch.pos_PBT.to(device),
+        seg_BT=batch.seg_BT.to(device),
+        media={name: Pixels(pixels.x_NC.to(device), pixels.grids) for name, pixels in batch.media.items()},
+    )
