@@ -36,6 +36,7 @@ ORDER = (
     ("tiny",),
     ("inputs.plan", "weights.config*"),
     ("inputs.collate", "weights.load"),
+    ("weights.save",),
     ("data",),
     ("generate", "train"),
     ("evaluate", "anatomy"),

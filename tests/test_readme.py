@@ -10,6 +10,7 @@ from __future__ import annotations
 import doctest
 import os
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -112,3 +113,9 @@ def test_paths_in_documents_exist() -> None:
         linked = [str(Path(document.parent, link).resolve()) for link in re.findall(r"\]\(([^)#:]+)[^)]*\)", text)]
         missing += [f"{document.name}: {path}" for path in [*named, *linked] if not (ROOT / path).exists()]
     assert not missing, "\n".join(missing)
+
+
+def test_systems_page_is_current() -> None:
+    assert (ROOT / "docs" / "systems.md").read_text() == runpy.run_path(str(ROOT / "docs" / "systems.py"))["page"](), (
+        "a system has changed: run `make docs`"
+    )

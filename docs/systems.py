@@ -1,0 +1,86 @@
+"""Writes docs/systems.md from the specs, so that the tables cannot disagree with the code: `make docs`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from math import prod
+from pathlib import Path
+
+from anyvlm import registry
+from anyvlm.anatomy.parameters import parameters
+from anyvlm.cli._words import by, link, short
+from anyvlm.parts.features import Encoder
+from anyvlm.parts.lm import Decoder
+from anyvlm.system import System, VisionSystem
+
+HEADER = """# Systems
+
+Every name of the registry, read off its spec by `make docs`. Encoders are class/patch with the width of the rows they return,
+language models depth × width; tokens are those of one picture, in the prompt. What tests have shown of each is in the ledger.
+"""
+Row = dict[str, str]
+
+
+def page() -> str:
+    """The document."""
+    systems = [registry.system(name) for name in registry.SYSTEMS]
+    whole = [system for system in systems if isinstance(system, System)]
+    lines = (
+        *table("Systems that see", (seeing(system) for system in whole if system.streams)),
+        *table("Language models", (speaking(system) for system in whole if not system.streams)),
+        *table("Vision encoders", (looking(system) for system in systems if isinstance(system, VisionSystem))),
+    )
+    return "\n".join((HEADER, *lines))
+
+
+def table(title: str, rows: Iterable[Row]) -> Iterator[str]:
+    """A section with one table, and an empty line after it."""
+    listed = list(rows)
+    yield from (f"## {title}", "", line(listed[0]), line(["---"] * len(listed[0])))
+    yield from (line(row.values()) for row in listed)
+    yield ""
+
+
+def line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def seeing(system: System) -> Row:
+    stream = next(iter(system.streams.values()))
+    height, width = stream.policy.size
+    own = {
+        "picture": by((width, height)),
+        "tokens": str(prod(stream.grid(width, height))),
+        "encoder": eye(stream.encoder),
+        "connector": type(stream.connector).__name__,
+        "language model": mouth(system.lm),
+    }
+    return facts(system, own)
+
+
+def speaking(system: System) -> Row:
+    return facts(system, {"size": mouth(system.lm), "vocab": str(system.lm.vocab), "context": str(system.lm.context)})
+
+
+def looking(system: VisionSystem) -> Row:
+    height, width = system.policy.size
+    return facts(system, {"picture": by((width, height)), "encoder": eye(system.encoder)})
+
+
+def eye(encoder: Encoder) -> str:
+    return f"{type(encoder).__name__}/{encoder.patch}, {encoder.out}"
+
+
+def mouth(lm: Decoder) -> str:
+    return f"{lm.depth} × {lm.width}"
+
+
+def facts(system: System | VisionSystem, own: Row) -> Row:
+    """What every table says, around what only this one says."""
+    paper = f"[{system.meta.year}]({link(system.meta.paper)})" if system.meta.paper else str(system.meta.year)
+    count = short(parameters(system).count)
+    return {"system": f"`{system.name}`", "parameters": count, **own, "licence": system.meta.license, "paper": paper}
+
+
+if __name__ == "__main__":
+    Path(__file__).with_suffix(".md").write_text(page(), encoding="utf-8")
