@@ -199,3 +199,11 @@ def test_reading_a_picture_checks_the_address() -> None:
         with pytest.raises(InputError, match="not on the public internet"):
             read_image(url, remote=True)
         assert asked == []
+
+
+def test_one_private_address_among_public_ones_is_enough_to_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [(2, 1, 6, "", (address, 80)) for address in ("93.184.216.34", "10.0.0.1")]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr("socket.create_connection", lambda *_, **__: pytest.fail("connected"))
+    with pytest.raises(InputError, match="not on the public internet"):
+        fetch("http://two-faced.example", limit=9)

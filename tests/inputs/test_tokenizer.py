@@ -357,3 +357,11 @@ def test_names() -> None:
     assert isinstance(template, Template) and ours.id("<|im_end|>") == ours.vocab["<|im_end|>"]
     with pytest.raises(SpecError, match="no token '<nope>'"):
         ours.id("<nope>")
+
+
+def test_a_token_across_two_pieces_belongs_to_the_later() -> None:
+    ours, _, _ = BUILT["chatml"]
+    whole = ours.encode((Piece("cat", "user"),))
+    encoded = ours.encode((Piece("c", "template"), Piece("at", "answer", supervised=True)))
+    assert len(whole.ids) == 1 and encoded.ids == whole.ids
+    assert encoded.owner == (1,) and encoded.supervised == (True,)
