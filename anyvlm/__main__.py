@@ -1,0 +1,7 @@
+"""`python -m anyvlm` is the command `anyvlm`."""
+
+from __future__ import annotations
+
+from anyvlm.cli import main
+
+main()

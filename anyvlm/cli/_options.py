@@ -1,0 +1,45 @@
+"""Options that several verbs share, each written once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+DEFAULT_MODEL = "anyvlm-pocket"
+MAX_TOKENS = 512
+
+Model = Annotated[
+    str,
+    typer.Option("--model", "-m", metavar="NAME|PATH", help="A name from [bold]anyvlm list[/], or a model's directory."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
+Remote = Annotated[bool, typer.Option("--remote", help="Allow pictures from http(s) addresses.")]
+Device = Annotated[
+    str | None,
+    typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1 or mps.", show_default="the fastest", rich_help_panel="Machine"),
+]
+Dtype = Annotated[
+    str | None,
+    typer.Option(metavar="DTYPE", help="bf16, fp16 or fp32.", show_default="the best of the device", rich_help_panel="Machine"),
+]
+
+_ANSWER = "Answer"
+MaxTokens = Annotated[int, typer.Option(metavar="N", help="The longest answer, in tokens.", rich_help_panel=_ANSWER)]
+Temperature = Annotated[
+    float,
+    typer.Option(metavar="T", help="0 takes the likeliest token; more is more varied.", rich_help_panel=_ANSWER),
+]
+TopP = Annotated[
+    float,
+    typer.Option(metavar="P", help="Draw from the likeliest tokens that make up P.", rich_help_panel=_ANSWER),
+]
+TopK = Annotated[int, typer.Option(metavar="K", help="Draw from the K likeliest tokens; 0 is all.", rich_help_panel=_ANSWER)]
+Seed = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="The same seed gives the same text.", show_default="drawn", rich_help_panel=_ANSWER),
+]
+SystemText = Annotated[
+    str | None,
+    typer.Option("--system", metavar="TEXT", help="System text.", show_default="the model's", rich_help_panel=_ANSWER),
+]

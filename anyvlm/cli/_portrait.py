@@ -1,0 +1,178 @@
+"""A system drawn for a terminal: facts, the tree of its parts, its prompt, its recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import MISSING, fields
+from math import prod
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from anyvlm.anatomy.parameters import Branch
+from anyvlm.cli._words import by, link, place, short
+from anyvlm.inputs.messages import ask
+from anyvlm.spec import Spec
+from anyvlm.system import Stage, System, VisionSystem
+
+_NUMBERS = 10  # cells of the column of counts
+_GUIDE = "grey50"
+_STYLES = {"special": "cyan", "image": "magenta", "user": "bold", "template": "", "answer": ""}
+
+
+def portrait(console: Console, system: System | VisionSystem, tree: Branch, rings: str) -> None:
+    """Print everything there is to know about a system. `rings`: what the ledger says of it."""
+    console.print(Text(system.name, "bold"))
+    if system.meta.summary:
+        console.print(Text(system.meta.summary), "")
+    console.print(_facts(system, tree, rings))
+    _heading(console, "Parts")
+    console.print(_parts(system, tree))
+    if isinstance(system, System):
+        _heading(console, "Prompt")
+        console.print(_prompt(system))
+        for stage in system.stages:
+            _heading(console, f"Stage {stage.name}")
+            console.print(_stage(stage))
+
+
+def _heading(console: Console, title: str) -> None:
+    console.print()
+    console.print(Text(title, "bold"))
+
+
+def _facts(system: System | VisionSystem, tree: Branch, rings: str) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style=_GUIDE, no_wrap=True)
+    table.add_column(overflow="fold")
+    meta = system.meta
+    rows = [("parameters", short(tree.count)), ("family", meta.family), ("licence", meta.license)]
+    if meta.paper:
+        rows.append(("paper", f"{link(meta.paper)} ({meta.year})"))
+    for checkpoint in system.checkpoints:
+        rows.append(("weights", place(checkpoint.source) + " (for what the others lack)" * checkpoint.fallback))
+    if system.fresh:
+        rows.append(("fresh", f"{', '.join(system.fresh)} (no checkpoint fills these)"))
+    if isinstance(system, System):
+        rows.append(("context", f"{system.lm.context} tokens"))
+        rows += [("picture", _costs(system, name)) for name in system.streams]
+    rows.append(("tests", rings))
+    for name, value in rows:
+        table.add_row(name, value)
+    return table
+
+
+def _costs(system: System, name: str) -> str:
+    stream = system.streams[name]
+    h, w = stream.policy.size
+    largest = "at most " if stream.policy.fit == "keep" else ""
+    return f"{largest}{by((w, h))} pixels, {prod(stream.patches(w, h))} patches, {prod(stream.grid(w, h))} tokens"
+
+
+# Parts ----------------------------------------------------------------------------------------------------------------
+
+
+def _parts(system: System | VisionSystem, tree: Branch) -> Tree:
+    root = Tree(_row(system.name, "", short(tree.count), "bold"), guide_style=_GUIDE)
+    if isinstance(system, VisionSystem):
+        root.add(_titled("policy", "", system.policy))
+        _grow(root.add(_titled("encoder", short(tree.count), system.encoder)), tree)
+        return root
+    for name, stream in system.streams.items():
+        root.add(_titled(f"streams.{name}.policy", "", stream.policy))
+        for part, spec in (("encoders", stream.encoder), ("connectors", stream.connector)):
+            _part(root, tree, f"{part}.{name}", spec)
+    _part(root, tree, "lm", system.lm)
+    return root
+
+
+def _part(root: Tree, tree: Branch, path: str, spec: Spec) -> None:
+    branch = tree.find(path)
+    assert branch is not None
+    _grow(root.add(_titled(path, short(branch.count), spec)), branch)
+
+
+def _grow(node: Tree, branch: Branch) -> None:
+    for each in branch.branches:
+        name = f"{each.name} × {each.times}" if each.times > 1 else each.name
+        shape = by(each.shape) + (" + bias" if each.bias else "")
+        if each.times > 1 and not shape:
+            shape = f"{short(each.count // each.times)} each"
+        _grow(node.add(_row(name, shape, "tied" if each.tied else short(each.count))), each)
+
+
+def _row(name: str, shape: str, count: str, style: str = "") -> Table:
+    """One line over the whole width: name on the left, shape and count on the right."""
+    row = Table.grid(expand=True, padding=(0, 1))
+    row.add_column(ratio=1, no_wrap=True, style=style)
+    row.add_column(justify="right", no_wrap=True, style="cyan")
+    row.add_column(justify="right", no_wrap=True, width=_NUMBERS)
+    row.add_row(name, shape, count)
+    return row
+
+
+def _titled(title: str, count: str, spec: Spec) -> Group:
+    """A part's line with the fields of its spec below; all of them where none was set."""
+    words = list(said(spec)) or [_field(field.name, getattr(spec, field.name)) for field in fields(spec)]
+    return Group(_row(f"{title}  {type(spec).__name__}", "", count, "bold"), Text(", ".join(words), _GUIDE))
+
+
+def said(spec: Spec) -> Iterator[str]:
+    """The fields of a spec in words, those left at their default unsaid: width 384, no bias, ffn GLU(hidden 1536)."""
+    for field in fields(spec):
+        value = getattr(spec, field.name)
+        default = field.default_factory() if field.default_factory is not MISSING else field.default
+        if value != default:
+            yield _field(field.name, value)
+
+
+def _field(name: str, value: object) -> str:
+    if value is True:
+        return name
+    if value is False or value is None:
+        return f"no {name}"
+    return f"{name} {_value(value)}"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, Spec):
+        inner = ", ".join(said(value))
+        return f"{type(value).__name__}({inner})" if inner else type(value).__name__
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_value, value))})"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+# Prompt and recipe ----------------------------------------------------------------------------------------------------
+
+
+def _prompt(system: System) -> Text:
+    """The prompt of one question, as the tokenizer gets it."""
+    asked = ask(["a picture"], "What is in the picture?") if system.streams else ask([], "What is the capital of France?")
+    pieces = system.template.render(asked)
+    text = Text.assemble(*((piece.text, _STYLES[piece.kind]) for piece in pieces))
+    text.rstrip()
+    return text
+
+
+def _stage(stage: Stage) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style=_GUIDE, no_wrap=True, min_width=10)
+    table.add_column(overflow="fold")
+    lora = stage.lora and f"rank {stage.lora.rank}, alpha {stage.lora.alpha:g}, on {', '.join(stage.lora.on)}"
+    numbers = {"lr": stage.lr, "batch": stage.batch, "epochs": stage.epochs, "steps": stage.steps, "context": stage.context}
+    known = [f"{name} {value:g}" for name, value in numbers.items() if value is not None]
+    rows = {
+        "trains": ", ".join(stage.train),
+        "lora": lora,
+        "data": ", ".join(stage.data),
+        "losses": ", ".join(f"{weight:g} {name}" for name, weight in stage.losses.items()),
+        "with": ", ".join([*known, f"{stage.schedule} schedule", f"warm-up {stage.warmup:g}"]),
+        "note": stage.note,
+    }
+    for name, value in rows.items():
+        if value:
+            table.add_row(name, value)
+    return table

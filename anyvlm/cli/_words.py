@@ -1,0 +1,43 @@
+"""How numbers and places are written for people."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from anyvlm.weights.sources import Source
+
+
+def short(count: int) -> str:
+    """150687168 -> "150.7 M"; below a thousand as it is."""
+    for unit, name in ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if count >= 0.99995 * unit:
+            return f"{count / unit:.2f} {name}" if unit >= 10**9 else f"{count / unit:.1f} {name}"
+    return str(count)
+
+
+def by(sides: Sequence[int]) -> str:
+    """(640, 480) -> "640 × 480"."""
+    return " × ".join(map(str, sides))
+
+
+def link(paper: str) -> str:
+    """The address of a paper, which is given as one or as an arXiv number."""
+    return f"https://arxiv.org/abs/{paper}" if re.fullmatch(r"\d{4}\.\d{4,5}", paper) else paper
+
+
+def place(source: Source) -> str:
+    """Where weights come from."""
+    from anyvlm.weights.sources import Directory, Hub, Packaged, Wheel
+
+    match source:
+        case Directory():
+            return source.path
+        case Hub():
+            return f"{source.repo} on the Hugging Face hub" + (f" at {source.revision}" if source.revision != "main" else "")
+        case Wheel():
+            return f"{source.package} {source.version} on the Python package index ({source.size / 1e6:.0f} MB)"
+        case Packaged():
+            return f"{source.file}, part of this package"

@@ -1,0 +1,109 @@
+"""`anyvlm tokens`: what pictures and a question cost, before anything runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from anyvlm.cli._options import DEFAULT_MODEL, Json, Model, Remote, SystemText
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anyvlm.anatomy.tokens import Cost
+    from anyvlm.inputs.plan import Plan
+    from anyvlm.inputs.tokenizer import Tokenizer
+    from anyvlm.system import System
+
+
+def tokens(
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files; - reads one from stdin.")],
+    model: Model = DEFAULT_MODEL,
+    question: Annotated[str, typer.Option(metavar="TEXT", help="What would be asked.", show_default=False)] = "",
+    system: SystemText = None,
+    remote: Remote = False,
+    json: Json = False,
+) -> None:
+    """Say exactly how many tokens a prompt takes.
+
+    From the sizes of the pictures alone: no weights are loaded and no picture is decoded.
+
+    Example: anyvlm tokens cat.png --model llava-1.5-7b
+    """
+    from anyvlm.anatomy.tokens import costs
+    from anyvlm.cli._pictures import conversation, picture_size
+    from anyvlm.errors import InputError
+    from anyvlm.inputs.plan import plan
+    from anyvlm.system import VisionSystem
+    from anyvlm.weights.load import find
+
+    sizes = [picture_size(image, remote=remote) for image in images]
+    found = find(model)
+    if isinstance(found, VisionSystem):
+        raise InputError(f"'{found.name}' is an encoder alone: it has no prompt; `anyvlm show {found.name}` describes it.")
+    each = costs(found, sizes)
+    tokenizer = _tokenizer(found)
+    messages = conversation(images, question, system)
+    planned = None if tokenizer is None else plan(found, tokenizer, messages, sizes=sizes)
+    if json:
+        _write(images, found, each, planned)
+    else:
+        _print(images, found, each, planned)
+
+
+def _tokenizer(system: System) -> Tokenizer | None:
+    """The tokenizer, unless a whole hub repository would have to be fetched for it."""
+    from anyvlm.weights.hub import cached
+    from anyvlm.weights.load import load_tokenizer
+    from anyvlm.weights.sources import Hub
+
+    source = system.tokenizer
+    if isinstance(source, Hub) and cached(source.repo, source.revision) is None:
+        return None
+    return load_tokenizer(system)
+
+
+def _write(images: Sequence[str], system: System, each: Sequence[Cost], planned: Plan | None) -> None:
+    import json
+
+    rows = [
+        {"image": image, "size": c.size, "resized": c.resized, "patches": c.patches, "grid": c.rows, "tokens": c.tokens}
+        for image, c in zip(images, each, strict=True)
+    ]
+    usage = {"prompt_tokens": None if planned is None else len(planned), "image_tokens": sum(cost.tokens for cost in each)}
+    out = {"model": system.name, "images": rows, "usage": usage, "context": system.lm.context}
+    typer.echo(json.dumps(out, indent=2, ensure_ascii=False))
+
+
+def _print(images: Sequence[str], system: System, each: Sequence[Cost], planned: Plan | None) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from anyvlm.cli._words import by
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
+    table.add_column("picture", overflow="fold")
+    for name in ("pixels", "resized to", "patches", "rows", "tokens"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for image, cost in zip(images, each, strict=True):
+        numbers = (cost.size, cost.resized, cost.patches[1:], cost.rows[1:])
+        table.add_row(image, *map(by, numbers), str(cost.tokens))
+    console = Console(highlight=False)
+    console.print(table, "")
+    console.print(_sum(system, each, planned))
+
+
+def _sum(system: System, each: Sequence[Cost], planned: Plan | None) -> str:
+    context, pictures = system.lm.context, sum(cost.tokens for cost in each)
+    if planned is None:
+        return (
+            f"Pictures take {pictures} of the {context} tokens that {system.name} holds. Text is not counted: the tokenizer "
+            "is not in the hub's cache, where the first `anyvlm ask` puts it."
+        )
+    text = len(planned) - planned.image_tokens
+    return (
+        f"The prompt for {system.name} has {len(planned)} tokens, {planned.image_tokens} for pictures and {text} for text; "
+        f"{context - len(planned)} of {context} are left for the answer."
+    )
