@@ -12,13 +12,13 @@ import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
-from functools import lru_cache
-from typing import Literal, Self, Union, get_args, get_origin
+from functools import cache
+from typing import Literal, Self, TypeAlias, Union, get_args, get_origin
 
 from anyvlm.errors import SpecError
 
-Json = dict[str, "JsonValue"]
-JsonValue = Union[None, bool, int, float, str, list["JsonValue"], Json]
+JsonValue: TypeAlias = "None | bool | int | float | str | list[JsonValue] | Json"
+Json: TypeAlias = dict[str, JsonValue]
 
 _TAG = "spec"  # the JSON field that names the class
 
@@ -97,7 +97,9 @@ def diff(a: Spec, b: Spec) -> tuple[Difference, ...]:
 def _diff(a: object, b: object, path: str) -> Iterator[Difference]:
     if isinstance(a, Spec) and type(a) is type(b):
         for field in fields(a):
-            yield from _diff(getattr(a, field.name), getattr(b, field.name), f"{path}.{field.name}" if path else field.name)
+            yield from _diff(
+                getattr(a, field.name), getattr(b, field.name), f"{path}.{field.name}" if path else field.name
+            )
     elif isinstance(a, dict) and isinstance(b, dict):
         for key in [*a, *(key for key in b if key not in a)]:
             yield from _diff(a.get(key), b.get(key), f"{path}.{key}")
@@ -139,7 +141,9 @@ def from_json(data: object, path: str = "spec") -> Spec:
     hints = _types(cls)
     unknown = sorted(data.keys() - hints.keys() - {_TAG})
     if unknown:
-        raise SpecError(f"{path}: {cls.__name__} has no field {', '.join(map(repr, unknown))}; it has {', '.join(hints)}.")
+        raise SpecError(
+            f"{path}: {cls.__name__} has no field {', '.join(map(repr, unknown))}; it has {', '.join(hints)}."
+        )
     values = {name: _load(data[name], hint, f"{path}.{name}") for name, hint in hints.items() if name in data}
     try:
         return cls(**values)
@@ -158,7 +162,7 @@ def _class(tag: str, path: str) -> type[Spec]:
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def _types(cls: type) -> dict[str, object]:
     hints = typing.get_type_hints(cls)
     return {field.name: hints[field.name] for field in fields(cls)}
@@ -176,7 +180,9 @@ def _load(value: object, hint: object, path: str) -> object:
     if origin is tuple and isinstance(value, (list, tuple)):
         kinds = args[:1] * len(value) if len(args) == 2 and args[1] is Ellipsis else args
         if len(kinds) == len(value):
-            return tuple(_load(item, kind, f"{path}[{n}]") for n, (item, kind) in enumerate(zip(value, kinds, strict=True)))
+            return tuple(
+                _load(item, kind, f"{path}[{n}]") for n, (item, kind) in enumerate(zip(value, kinds, strict=True))
+            )
     elif origin in (dict, Mapping) and isinstance(value, dict):
         return {str(key): _load(item, args[1], f"{path}.{key}") for key, item in value.items()}
     elif isinstance(hint, type):

@@ -86,7 +86,7 @@ def plan(
         grid = stream.grid(*sizes[len(spans)])
         span = Span(name, len(spans), len(ids), prod(grid), grid)
         spans.append(span)
-        ids += [tokenizer.vocab.get(system.placeholder, 0)] * span.length
+        ids += [tokenizer.find(system.placeholder) or 0] * span.length
         kinds += [int(stream.kind)] * span.length
         supervised += [False] * span.length
     if len(ids) + room > system.lm.context:

@@ -103,8 +103,9 @@ def run_stage(
         return
     console = Console(stderr=True, quiet=quiet)
     count = sum(p.numel() for p in parameters.values())
+    whole = sum(p.numel() for p in model.parameters())
     console.print(
-        f"stage {stage.name}: {count / 1e6:.1f} M of {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters train; steps {start} to {task.steps}"
+        f"stage {stage.name}: {count / 1e6:.1f} M of {whole / 1e6:.1f} M parameters train; steps {start} to {task.steps}"
     )
     model.train()
     began = saved = time.monotonic()

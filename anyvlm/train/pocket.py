@@ -10,7 +10,7 @@ several questions per picture, so that the 64 rows of a picture are paid for onc
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated
@@ -53,9 +53,12 @@ FOCUS_WHEEL = Wheel(
 
 SHARES: dict[str, dict[str, float]] = {
     "names": {"grid": 0.4, "scatter": 0.3, "single": 0.1, "shapes": 0.06, "spelled": 0.14},
-    "connect": {"single": 0.3, "grid": 0.2, "scatter": 0.15, "copies": 0.1, "shapes": 0.08, "reading": 0.12, "easy_vqa": 0.05},
+    "connect": {
+        "single": 0.3, "grid": 0.2, "scatter": 0.15, "copies": 0.1, "shapes": 0.08, "reading": 0.12, "easy_vqa": 0.05,
+    },
     "instruct": {
-        "single": 0.2, "grid": 0.2, "scatter": 0.19, "copies": 0.12, "shapes": 0.06, "reading": 0.14, "easy_vqa": 0.06, "chat": 0.03, "letters": 0.02,
+        "single": 0.2, "grid": 0.2, "scatter": 0.19, "copies": 0.12, "shapes": 0.06, "reading": 0.14, "easy_vqa": 0.06,
+        "chat": 0.03, "letters": 0.02,
     },
 }  # fmt: skip
 """How often each generator is drawn, by stage."""
@@ -200,8 +203,6 @@ def turns_task(tokenizer: Tokenizer, stage: Stage) -> Task[Batch]:
         assert isinstance(model, VLM) and batch.labels_BT is not None
         dtype = model.lm.embed.weight.dtype
         shown: Mapping[str, Pixels] = {n: Pixels(p.x_NC.to(dtype), p.grids) for n, p in batch.media.items()}
-        # Padding on the right is never seen by what comes before it: as tokens of the same sample it needs no mask.
-        batch = replace(batch, seg_BT=torch.zeros_like(batch.seg_BT))
         seq = model.assemble(batch, model.features(shown))
         return {"next_token": next_token(model.lm, model.lm.hidden(seq), batch.labels_BT)}
 

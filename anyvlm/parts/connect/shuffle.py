@@ -40,7 +40,7 @@ class ShuffleModule(nn.Module):
     def forward(self, features: Features) -> Features:
         """Neighbours are joined in the order (row, column, channel)."""
         r, outs = self.spec.r, []
-        for (t, h, w), x_BND in features.groups():
+        for (_, h, w), x_BND in features.groups():
             x = F.pad(x_BND.reshape(-1, h, w, x_BND.shape[-1]), (0, 0, 0, -w % r, 0, -h % r))
             x = x.unflatten(2, (-1, r)).unflatten(1, (-1, r)).transpose(2, 3)  # (B t, h / r, w / r, r, r, D)
             outs.append(x.reshape(-1, r * r * x.shape[-1]))
