@@ -8,6 +8,7 @@ import typer
 
 DEFAULT_MODEL = "anyvlm-pocket"
 MAX_TOKENS = 512
+_ANSWER, _MACHINE = "Answer", "Machine"
 
 Model = Annotated[
     str,
@@ -17,14 +18,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 Remote = Annotated[bool, typer.Option("--remote", help="Allow pictures from http(s) addresses.")]
 Device = Annotated[
     str | None,
-    typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1 or mps.", show_default="the fastest", rich_help_panel="Machine"),
+    typer.Option(metavar="NAME", help="cpu, cuda, cuda:1 or mps; the fastest there is if not given.", rich_help_panel=_MACHINE),
 ]
 Dtype = Annotated[
     str | None,
-    typer.Option(metavar="DTYPE", help="bf16, fp16 or fp32.", show_default="the best of the device", rich_help_panel="Machine"),
+    typer.Option(metavar="NAME", help="bf16, fp16 or fp32; the device's best if not given.", rich_help_panel=_MACHINE),
 ]
 
-_ANSWER = "Answer"
 MaxTokens = Annotated[int, typer.Option(metavar="N", help="The longest answer, in tokens.", rich_help_panel=_ANSWER)]
 Temperature = Annotated[
     float,
@@ -37,9 +37,9 @@ TopP = Annotated[
 TopK = Annotated[int, typer.Option(metavar="K", help="Draw from the K likeliest tokens; 0 is all.", rich_help_panel=_ANSWER)]
 Seed = Annotated[
     int | None,
-    typer.Option(metavar="N", help="The same seed gives the same text.", show_default="drawn", rich_help_panel=_ANSWER),
+    typer.Option(metavar="N", help="The same seed gives the same text; drawn if not given.", rich_help_panel=_ANSWER),
 ]
 SystemText = Annotated[
     str | None,
-    typer.Option("--system", metavar="TEXT", help="System text.", show_default="the model's", rich_help_panel=_ANSWER),
+    typer.Option("--system", metavar="TEXT", help="System text instead of the model's.", rich_help_panel=_ANSWER),
 ]

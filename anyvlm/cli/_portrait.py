@@ -26,7 +26,8 @@ def portrait(console: Console, system: System | VisionSystem, tree: Branch, ring
     """Print everything there is to know about a system. `rings`: what the ledger says of it."""
     console.print(Text(system.name, "bold"))
     if system.meta.summary:
-        console.print(Text(system.meta.summary), "")
+        console.print(Text(system.meta.summary))
+    console.print()
     console.print(_facts(system, tree, rings))
     _heading(console, "Parts")
     console.print(_parts(system, tree))

@@ -1,0 +1,66 @@
+"""`show` tells facts that agree with the spec and the module, for every system, within 80 columns."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from anyvlm.cli._words import by, link, short
+from anyvlm.registry import SYSTEMS, system
+from anyvlm.spec import from_json
+from tests.commands import run
+from tests.saved import save_tiny
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_system_is_shown(name: str) -> None:
+    done = run("show", name)
+    assert (done.code, done.err) == (0, "")
+    assert name in done.out and system(name).meta.license.split()[0] in done.out
+    assert max(map(len, done.out.splitlines())) <= 80
+
+
+def test_shapes_counts_and_prompt() -> None:
+    shown = run("show", "llava-1.5-7b").out
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    for fact in (
+        "parameters 7.06 B",
+        "picture 336 × 336 pixels, 576 patches, 576 tokens",
+        "├── connectors.image Projector 21.0 M",
+        "│ ├── 0 4096 × 1024 + bias 4.2 M",
+        "│ ├── stem 1024 × 588 602.1 k",
+        "├── blocks × 32 202.4 M each 6.48 B",
+        "What is in the picture? ASSISTANT:",
+        "Stage align",
+    ):
+        assert any(fact in line for line in lines), fact
+
+
+def test_json_holds_the_whole_spec() -> None:
+    for name in ("anyvlm-pocket", "dinov2-small", "smollm2-135m-instruct"):
+        shown = json.loads(run("show", name, "--json").out)
+        assert from_json(shown["spec"]) == system(name)
+        assert shown["parameters"] == sum(shown["parts"].values()) > 1e6
+
+
+def test_a_directory(tmp_path: Path) -> None:
+    save_tiny(tmp_path / "tiny")
+    assert "tiny" in run("show", tmp_path / "tiny").out
+    assert json.loads(run("show", tmp_path / "tiny", "--json").out)["name"] == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(0, "0"), (999, "999"), (1000, "1.0 k"), (999_949, "999.9 k"), (999_960, "1.0 M"), (134_515_008, "134.5 M")]
+    + [(999_949_999, "999.9 M"), (999_960_000, "1.00 B"), (7_063_427_072, "7.06 B"), (2 * 10**12, "2.00 T")],
+)
+def test_counts_in_words(count: int, said: str) -> None:
+    assert short(count) == said
+
+
+def test_words() -> None:
+    assert by((640, 480)) == "640 × 480"
+    assert link("2304.08485") == "https://arxiv.org/abs/2304.08485"
+    assert link("https://llava-vl.github.io/blog") == "https://llava-vl.github.io/blog"
