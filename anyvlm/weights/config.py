@@ -11,8 +11,8 @@ from anyvlm.errors import SpecError, WeightsError
 from anyvlm.inputs.policy import ImagePolicy, policy_from_preprocessor
 from anyvlm.inputs.template import Template
 from anyvlm.inputs.tokenizer import Tokenizer, read_json
-from anyvlm.keys import OURS, Layout
-from anyvlm.parts.catalog.layouts import LM_GGUF, lm_hf, llava_hf, vision_hf
+from anyvlm.keys import OURS
+from anyvlm.parts.catalog.layouts import LM_GGUF, llava_hf, lm_hf, vision_hf
 from anyvlm.parts.connect.mlp import Projector
 from anyvlm.parts.ffn import GLU
 from anyvlm.parts.lm import Decoder
@@ -26,6 +26,7 @@ from anyvlm.weights.config_vision import HALF, read_vision
 from anyvlm.weights.fields import Fields
 from anyvlm.weights.gguf import Gguf, decoder_facts
 from anyvlm.weights.sources import Directory, Source
+
 
 def read_directory(path: Path, source: Source | None = None, template: Template | None = None) -> System | VisionSystem:
     """The system in a directory or GGUF file. `source`: where its weights are (the path itself where None); `template`: the
@@ -96,7 +97,7 @@ def _llava(path: Path, config: Mapping[str, object], source: Source, template: T
     # "default" drops the first row, whatever it is: a class token, or of SigLIP the first patch
     skip = int(not keep and not tower.encoder.cls)
     connector = Projector(
-        act=f.choice("projector_hidden_act", ACTS),  # type: ignore[type-var]
+        act=f.choice("projector_hidden_act", ACTS),
         bias=f.need("multimodal_projector_bias", bool),
     )
     tokenizer = _tokenizer(path)

@@ -11,11 +11,11 @@ from dataclasses import replace
 from os.path import commonprefix
 from pathlib import Path
 
-from jinja2 import TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+import tokenizers
 
-from anyvlm.errors import SpecError
+from anyvlm.errors import InputError, SpecError
 from anyvlm.inputs import templates
+from anyvlm.inputs.jinja import find_chat_template, render_chat_template
 from anyvlm.inputs.messages import Message, Picture
 from anyvlm.inputs.template import Template
 from anyvlm.inputs.tokenizer import read_json
@@ -34,11 +34,12 @@ def read_template(directory: Path, specials: frozenset[str], image: str | None) 
     turns with fixed text between them.
     """
     config = read_json(directory / "tokenizer_config.json")
-    names = {key: _content(config.get(key)) for key in ("bos_token", "eos_token", "pad_token", "unk_token")}
-    source = _source(directory, config)
+    bos, eos = (_content(config.get(key)) for key in ("bos_token", "eos_token"))
+    source = find_chat_template(directory)
     if source is None:
-        return _plain(names["bos_token"] if config.get("add_bos_token") else "", names["eos_token"], specials)
-    return recognise(_renderer(source, names), specials, image, names["eos_token"])
+        return _plain(bos if config.get("add_bos_token") else "", eos, specials)
+    render = _renderer(source, specials, image, bos, eos)
+    return recognise(_begun(render, directory, bos) if image else render, specials, image, bos, eos)
 
 
 def _plain(bos: str, eos: str, specials: frozenset[str]) -> Template:
@@ -52,54 +53,65 @@ def gguf_template(path: Path, metadata: Mapping[str, Value]) -> Template:
     read = read_tokenizer(path, metadata)
     added = read.tokenizer.get_added_tokens_decoder()
     specials = frozenset(token.content for token in added.values())
-    names = {
-        f"{name}_token": "" if id is None else read.tokenizer.id_to_token(id)
-        for name, id in {"bos": read.bos, "eos": read.eos, "pad": read.pad, "unk": read.unk}.items()
-    }
+    bos, eos = ("" if id is None else read.tokenizer.id_to_token(id) or "" for id in (read.bos, read.eos))
     if read.chat_template is None:
-        return _plain(names["bos_token"] if read.add_bos else "", names["eos_token"], specials)
-    return recognise(_renderer(read.chat_template, names), specials, None, names["eos_token"])
+        return _plain(bos if read.add_bos else "", eos, specials)
+    return recognise(_renderer(read.chat_template, specials, None, bos, eos), specials, None, bos, eos)
 
 
-def recognise(render: Render, specials: frozenset[str], image: str | None, eos: str) -> Template:
+def recognise(render: Render, specials: frozenset[str], image: str | None, bos: str, eos: str) -> Template:
     """The `Template` that prints what `render` prints."""
     picture = (Picture(source=""),) if image else ()
     user, reply = Message(role="user", content=(_Q,)), Message(role="assistant", content=(_A,))
-    probes = [[user], [user, reply, user], [Message(role="user", content=(*picture, _Q)), reply, user]]
+    probes = (
+        [user],
+        [user, reply, user],
+        [Message(role="user", content=(*picture, _Q)), reply, user],
+        [Message(role="system", content=(_S,)), user],
+    )
     wanted = [render(probe) for probe in probes]
+    if wanted[0] is None or wanted[1] is None:
+        raise SpecError("The chat template of this directory cannot print a question, an answer and a question.")
+
+    def prints_the_same(template: Template) -> bool:
+        # a template that has no place for a system turn may be given one
+        return all(text in (template.text(probe), None) for probe, text in zip(probes, wanted, strict=True))
+
     for known in (value for value in vars(templates).values() if isinstance(value, Template)):
         shown = replace(known, image=image or known.image)
-        if set(known.specials) <= specials and [shown.text(probe) for probe in probes] == wanted:
+        if set(known.specials) <= specials and prints_the_same(shown):
             return shown
-    taken = _taken_apart(render, wanted, specials, image, eos)
-    if [taken.text(probe) for probe in probes] != wanted:
-        raise SpecError("The chat template of this directory cannot be said as turns with fixed text between them.")
-    return taken
+    taken = _taken_apart(wanted[1], wanted[2], wanted[3], specials, image, bos, eos)
+    if prints_the_same(taken):
+        return taken
+    raise SpecError("The chat template of this directory cannot be said as turns with fixed text between them.")
 
 
 def _taken_apart(
-    render: Render, wanted: Sequence[str | None], specials: frozenset[str], image: str | None, eos: str
+    turns: str, pictured: str | None, systemic: str | None, specials: frozenset[str], image: str | None, bos: str, eos: str
 ) -> Template:
-    parts = (wanted[1] or "").replace(_A, _Q).split(_Q)
+    """`turns`: question, answer, question; `pictured`: the same with a picture; `systemic`: system text and question."""
+    parts = turns.replace(_A, _Q).split(_Q)
     if len(parts) != 4:
         raise SpecError("The chat template of this directory does not print two questions and an answer in their order.")
     first, ask, between, last = parts
-    user_open = _common_end(first, between)
-    middle = between.removesuffix(user_open)
-    end = min((middle.find(stop) + len(stop) for stop in specials if stop in middle), default=len(middle))
-    before, system = first.removesuffix(user_open), ""
-    opening = closing = ""
-    bos = max((token for token in specials if before.startswith(token)), key=len, default="")
-    with_system = render([Message(role="system", content=(_S,)), Message(role="user", content=(_Q,))])
-    if with_system and with_system.count(_S) == 1:
-        opening, rest = with_system.split(_S)
-        closing = rest.split(_Q)[0].removesuffix(user_open)
-        bos = commonprefix([before, opening]) if before in ("", bos) else bos
-        opening = opening.removeprefix(bos)
-        system = before.removeprefix(bos).removeprefix(opening).removesuffix(closing)
+    if ends := [between.find(token) + len(token) for token in specials if token in between]:
+        end = min(ends)
+        user_open = _common_end(first, between[end:])
     else:
-        bos = before
-    image_open, image_close = _around(wanted[2], first, image)
+        user_open = _common_end(first, between)
+        end = len(between) - len(user_open)
+    bos = bos if first.startswith(bos) else ""
+    before = first.removeprefix(bos).removesuffix(user_open)
+    system = opening = closing = ""
+    if systemic and systemic.count(_S) == 1:
+        opening, rest = systemic.removeprefix(bos).split(_S)
+        closing = rest.split(_Q)[0].removesuffix(user_open)
+    if before.startswith(opening) and before.endswith(closing):
+        system = before.removeprefix(opening).removesuffix(closing)
+    else:
+        bos += before
+    image_open, image_close = _around(pictured, first, image)
     found = Template(
         bos=bos,
         system=system,
@@ -109,14 +121,18 @@ def _taken_apart(
         user_close="",
         answer_open=last,
         answer_space=ask.removeprefix(last),
-        answer_end=middle[:end],
-        answer_close=middle[end:],
+        answer_end=between[:end],
+        answer_close=between[end:].removesuffix(user_open),
         image=image or "<image>",
         image_open=image_open,
         image_close=image_close,
-        stop=(next((stop for stop in sorted(specials) if middle[:end].endswith(stop)), eos),),
+        stop=tuple(_found(between[:end], specials)) or ((eos,) if eos else ()),
     )
     return replace(found, specials=_specials(found, specials))
+
+
+def _found(text: str, specials: frozenset[str]) -> list[str]:
+    return sorted(token for token in specials if token in text)
 
 
 def _around(with_picture: str | None, first: str, image: str | None) -> tuple[str, str]:
@@ -137,55 +153,32 @@ def _specials(template: Template, specials: frozenset[str]) -> tuple[str, ...]:
     return tuple(sorted(token for token in specials if token in text and token != template.image))
 
 
-# Jinja ----------------------------------------------------------------------------------------------------------------
-
-
-def _source(directory: Path, config: Mapping[str, object]) -> str | None:
-    if (file := directory / "chat_template.jinja").is_file():
-        return file.read_text(encoding="utf-8")
-    for data in (read_json(directory / "chat_template.json"), read_json(directory / "processor_config.json"), config):
-        match data.get("chat_template"):
-            case str(source):
-                return source
-            case [*several]:  # [{"name": "default", "template": ...}, ...]
-                for entry in several:
-                    if isinstance(entry, Mapping) and entry.get("name") == "default":
-                        return str(entry["template"])
-    return None
-
-
 def _content(token: object) -> str:
     """A token that is written as a string or as an object with its content."""
     value = token.get("content") if isinstance(token, Mapping) else token
     return value if isinstance(value, str) else ""
 
 
-def _renderer(source: str, names: Mapping[str, str]) -> Render:
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-
-    def refuse(reason: str) -> str:
-        raise TemplateError(reason)
-
-    environment.globals |= {"raise_exception": refuse, "strftime_now": lambda form: "", **names}
-    template = environment.from_string(source)
-
+def _renderer(source: str, specials: frozenset[str], image: str | None, bos: str, eos: str) -> Render:
     def render(messages: Sequence[Message]) -> str | None:
-        for listed in (any(message.pictures for message in messages), True):
-            turns = [{"role": message.role, "content": _turn(message, listed)} for message in messages]
-            try:
-                text = template.render(messages=turns, add_generation_prompt=True)
-            except (TemplateError, TypeError):
-                continue
-            if all(part in text for message in messages for part in message.content if isinstance(part, str)):
-                return text
-        return None
+        try:
+            pieces = render_chat_template(
+                source, messages, specials=specials, image=image or "<image>", bos=bos, eos=eos
+            )
+        except (InputError, SpecError):  # it has no place for a system turn, or for pictures
+            return None
+        return "".join(piece.text for piece in pieces)
 
     return render
 
 
-def _turn(message: Message, listed: bool) -> object:
-    if not listed:
-        return message.text
-    return [
-        {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"} for part in message.content
-    ]
+def _begun(render: Render, directory: Path, bos: str) -> Render:
+    """With the first token that a processor lets its tokenizer add where the template does not write it."""
+    inner = tokenizers.Tokenizer.from_file(str(directory / "tokenizer.json"))
+    adds = bool(bos) and inner.encode("a").ids[:1] == [inner.token_to_id(bos)]
+
+    def begun(messages: Sequence[Message]) -> str | None:
+        text = render(messages)
+        return text if text is None or not adds or text.startswith(bos) else bos + text
+
+    return begun

@@ -11,7 +11,7 @@ from anyvlm.keys import Keys, Layout
 from anyvlm.parts.catalog.layouts import PROJECTOR_HF
 from anyvlm.parts.connect.mlp import Projector
 from anyvlm.parts.vision.vit import ViT
-from anyvlm.spec import Json
+from anyvlm.spec import Json, JsonValue
 from anyvlm.system import Stream, System, VisionSystem
 from anyvlm.weights.config_lm import ACTS, write_lm
 from anyvlm.weights.config_vision import write_vision
@@ -94,7 +94,7 @@ def _ids(tokenizer: Tokenizer | None) -> Json:
     return {"bos_token_id": bos, "eos_token_id": eos[0] if len(eos) == 1 else (list(eos) or None), "pad_token_id": None}
 
 
-def _feature(encoder: ViT) -> int | list[int]:
+def _feature(encoder: ViT) -> JsonValue:
     if not encoder.layers:
         raise SpecError("A LlavaForConditionalGeneration reads hidden layers of its tower, not the final normed rows.")
     return encoder.layers[0] if len(encoder.layers) == 1 else list(encoder.layers)

@@ -89,7 +89,7 @@ def read_lm(data: Mapping[str, object], where: str = "config.json") -> Decoder:
         depth=depth,
         heads=heads,
         kv_heads=f.maybe("num_key_value_heads", int) or heads,
-        ffn=GLU(hidden=f.need("intermediate_size", int), act=f.choice("hidden_act", ACTS)),  # type: ignore[type-var]
+        ffn=GLU(hidden=f.need("intermediate_size", int), act=f.choice("hidden_act", ACTS)),
         context=f.need("max_position_embeddings", int),
         norm=_norm(f, parallel),
         rope=_rope(f, where),
@@ -133,9 +133,8 @@ def _rope(f: Fields, where: str) -> Rope:
     r.only("partial_rotary_factor", 1.0)
     theta, kind = r.need("rope_theta", float), r.need("rope_type", str)
     within = r.maybe("original_max_position_embeddings", int) or original or context
-    if kind == "default":
-        scaling = None
-    elif kind == "linear":
+    scaling: Linear | Llama3 | LongRope | Yarn | None = None
+    if kind == "linear":
         scaling = Linear(factor=r.need("factor", float))
     elif kind == "llama3":
         low, high = r.need("low_freq_factor", float), r.need("high_freq_factor", float)
@@ -144,7 +143,7 @@ def _rope(f: Fields, where: str) -> Rope:
         scaling = _yarn(r, within)
     elif kind in ("longrope", "su"):
         scaling = _long(r, within, context if original is not None else None)
-    else:
+    elif kind != "default":
         raise SpecError(f"{where}: rope_scaling of type '{kind}' is not supported.")
     r.done()
     return Rope(theta=theta, scaling=scaling)

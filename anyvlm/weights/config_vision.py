@@ -56,7 +56,7 @@ def read_vision(data: Mapping[str, object], where: str = "config.json") -> Tower
         )
     f = Fields(data, _DEFAULTS[kind], where)
     f.only("num_channels", 3)
-    width, act = f.need("hidden_size", int), f.choice("hidden_act", ACTS)  # type: ignore[type-var]
+    width, act = f.need("hidden_size", int), f.choice("hidden_act", ACTS)
     dino, clip = kind == "dinov2", kind == "clip_vision_model"
     keys = CLIP_HF if clip else SIGLIP_HF
     if not dino:

@@ -8,23 +8,25 @@ from typing import TypeVar
 from anyvlm.errors import SpecError
 
 _T = TypeVar("_T", bool, int, float, str)
+_C = TypeVar("_C")
 
-IGNORED = frozenset(
-    """
-    _attn_implementation _attn_implementation_autoset _commit_hash _name_or_path add_cross_attention architectures
-    attention_dropout attention_probs_dropout_prob attn_implementation auto_map bad_words_ids begin_suppress_tokens
-    bos_token_id chunk_size_feed_forward cross_attention_hidden_size decoder_start_token_id diversity_penalty do_sample
-    drop_path_rate dropout dtype early_stopping embd_pdrop encoder_no_repeat_ngram_size eos_token_id
-    exponential_decay_length_penalty finetuning_task forced_bos_token_id forced_eos_token_id hidden_dropout
-    hidden_dropout_prob id2label ignore_index initializer_factor initializer_range is_decoder is_encoder_decoder
-    label2id length_penalty logit_scale_init_value max_length min_length model_type no_repeat_ngram_size num_beam_groups
-    num_beams num_return_sequences output_attentions output_hidden_states output_scores pad_token_id prefix
-    pretraining_tp problem_type projection_dim pruned_heads remove_invalid_values repetition_penalty resid_pdrop
-    return_dict return_dict_in_generate sep_token_id suppress_tokens task_specific_params temperature text_config_dict
-    tf_legacy_loss tie_encoder_decoder tokenizer_class top_k top_p torch_dtype torchscript transformers.js_config
-    transformers_version typical_p unk_token_id use_bfloat16 use_cache vision_config_dict
-    """.split()
-)
+IGNORED = frozenset({
+    "_attn_implementation", "_attn_implementation_autoset", "_commit_hash", "_name_or_path", "add_cross_attention",
+    "architectures", "attention_dropout", "attention_probs_dropout_prob", "attn_implementation", "auto_map",
+    "bad_words_ids", "begin_suppress_tokens", "bos_token_id", "chunk_size_feed_forward",
+    "cross_attention_hidden_size", "decoder_start_token_id", "diversity_penalty", "do_sample", "drop_path_rate",
+    "dropout", "dtype", "early_stopping", "embd_pdrop", "encoder_no_repeat_ngram_size", "eos_token_id",
+    "exponential_decay_length_penalty", "finetuning_task", "forced_bos_token_id", "forced_eos_token_id",
+    "hidden_dropout", "hidden_dropout_prob", "id2label", "ignore_index", "initializer_factor", "initializer_range",
+    "is_decoder", "is_encoder_decoder", "label2id", "length_penalty", "logit_scale_init_value", "max_length",
+    "min_length", "model_type", "no_repeat_ngram_size", "num_beam_groups", "num_beams", "num_return_sequences",
+    "output_attentions", "output_hidden_states", "output_scores", "pad_token_id", "prefix", "pretraining_tp",
+    "problem_type", "projection_dim", "pruned_heads", "remove_invalid_values", "repetition_penalty", "resid_pdrop",
+    "return_dict", "return_dict_in_generate", "sep_token_id", "suppress_tokens", "task_specific_params",
+    "temperature", "text_config_dict", "tf_legacy_loss", "tie_encoder_decoder", "tokenizer_class", "top_k", "top_p",
+    "torch_dtype", "torchscript", "transformers.js_config", "transformers_version", "typical_p", "unk_token_id",
+    "use_bfloat16", "use_cache", "vision_config_dict",
+})  # fmt: skip
 """Fields that do not change what a model computes on given tokens: training, generation, bookkeeping."""
 
 
@@ -78,7 +80,7 @@ class Fields:
                 f"{self._where}: {name} = {value!r} is not supported; only {', '.join(map(repr, allowed))}."
             )
 
-    def choice(self, name: str, table: Mapping[str, _T]) -> _T:
+    def choice(self, name: str, table: Mapping[str, _C]) -> _C:
         """What the table has for a name. Raises SpecError for a name it does not have."""
         value = self.need(name, str)
         if value not in table:

@@ -109,9 +109,8 @@ def load_tokenizer(system: System | VisionSystem) -> Tokenizer | None:
     path = resolve(system.tokenizer)
     if path.suffix == ".gguf":
         read = read_tokenizer(path, Gguf(path).metadata)
-        name = read.tokenizer.id_to_token
-        eos = () if read.eos is None else (name(read.eos),)
-        return Tokenizer(read.tokenizer, bos=None if read.bos is None else name(read.bos), eos=eos)
+        bos, eos = (None if id is None else read.tokenizer.id_to_token(id) for id in (read.bos, read.eos))
+        return Tokenizer(read.tokenizer, bos=bos, eos=(eos,) if eos else ())
     return Tokenizer(path)
 
 

@@ -15,5 +15,12 @@ LLAMA_3_8B_INSTRUCT = System(
     template=LLAMA_3,
     tokenizer=Hub(repo="meta-llama/Meta-Llama-3-8B-Instruct"),
     checkpoints=(Checkpoint(source=Hub(repo="meta-llama/Meta-Llama-3-8B-Instruct"), layouts=(lm_hf(LLAMA_HF),)),),
-    meta=Meta(paper="2407.21783", year=2024, license="Llama 3 community", family="llama", row="", summary="Llama-3-8B-Instruct."),
+    meta=Meta(
+        paper="2407.21783",
+        year=2024,
+        license="Llama 3 community",
+        family="llama",
+        row="",
+        summary="Llama-3-8B-Instruct.",
+    ),
 )

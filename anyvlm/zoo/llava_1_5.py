@@ -8,7 +8,7 @@ from __future__ import annotations
 from anyvlm.inputs.policy import CLIP_FILL, ImagePolicy
 from anyvlm.inputs.templates import VICUNA_V1
 from anyvlm.parts.catalog.clip import CLIP_HF, CLIP_L_14_336
-from anyvlm.parts.catalog.layouts import llava_hf, llava_original
+from anyvlm.parts.catalog.layouts import llava_any
 from anyvlm.parts.catalog.llama import LLAMA_2_7B, LLAMA_2_13B, LLAMA_HF
 from anyvlm.parts.connect.mlp import Projector
 from anyvlm.system import Checkpoint, Lora, Meta, Stage, Stream, System
@@ -32,7 +32,7 @@ TUNE_LORA = TUNE.but(
 )
 """The projector keeps lr 2e-5; the low-rank updates of all linear layers of the language model have 2e-4."""
 
-LAYOUTS = (*llava_hf(LLAMA_HF, CLIP_HF), llava_original(LLAMA_HF, CLIP_HF))
+LAYOUTS = llava_any(LLAMA_HF, CLIP_HF)
 
 LLAVA_1_5_7B = System(
     name="llava-1.5-7b",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from anyvlm.inputs.templates import LLAVA_MED_V1, MISTRAL_INSTRUCT
 from anyvlm.parts.catalog.clip import CLIP_HF
-from anyvlm.parts.catalog.layouts import llava_original, vision_hf
+from anyvlm.parts.catalog.layouts import llava_any, vision_hf
 from anyvlm.parts.catalog.llama import LLAMA_HF, MISTRAL_7B_V0_2
 from anyvlm.system import Checkpoint, Stage
 from anyvlm.weights.sources import Hub
@@ -28,7 +28,7 @@ LLAVA_MED = llava_1_5.LLAVA_1_5_7B.but(
     tokenizer=Hub(repo="mistralai/Mistral-7B-Instruct-v0.2"),
     checkpoints=(
         Checkpoint(
-            source=Hub(repo="microsoft/llava-med-v1.5-mistral-7b"), layouts=(llava_original(LLAMA_HF, CLIP_HF),)
+            source=Hub(repo="microsoft/llava-med-v1.5-mistral-7b"), layouts=llava_any(LLAMA_HF, CLIP_HF)
         ),
         Checkpoint(
             source=Hub(repo="openai/clip-vit-large-patch14-336"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from anyvlm.inputs.policy import HALF, ImagePolicy
 from anyvlm.inputs.templates import MAYA as FORMAT
 from anyvlm.parts.catalog.clip import SIGLIP_B_16_256, SIGLIP_HF
-from anyvlm.parts.catalog.layouts import llava_original, vision_hf
+from anyvlm.parts.catalog.layouts import llava_any, vision_hf
 from anyvlm.parts.catalog.llama import AYA_23_8B, COHERE_HF
 from anyvlm.parts.connect.mlp import Projector
 from anyvlm.system import Checkpoint, Meta, Stream, System
@@ -29,7 +29,7 @@ MAYA = System(
     template=FORMAT,
     tokenizer=Hub(repo="CohereForAI/aya-23-8B"),
     checkpoints=(
-        Checkpoint(source=Hub(repo="maya-multimodal/maya"), layouts=(llava_original(COHERE_HF, SIGLIP_HF),)),
+        Checkpoint(source=Hub(repo="maya-multimodal/maya"), layouts=llava_any(COHERE_HF, SIGLIP_HF)),
         Checkpoint(
             source=Hub(repo="google/siglip-base-patch16-256-multilingual"),
             layouts=vision_hf(SIGLIP_HF, "encoders.image."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from anyvlm.inputs.templates import QWEN2_5
 from anyvlm.parts.catalog.layouts import lm_hf
-from anyvlm.parts.catalog.llama import LLAMA_HF, QWEN2_0_5B, QWEN2_14B, QWEN2_1_5B, QWEN2_32B, QWEN2_3B, QWEN2_7B
+from anyvlm.parts.catalog.llama import LLAMA_HF, QWEN2_0_5B, QWEN2_1_5B, QWEN2_3B, QWEN2_7B, QWEN2_14B, QWEN2_32B
 from anyvlm.system import Checkpoint, Meta, System
 from anyvlm.weights.sources import Hub
 

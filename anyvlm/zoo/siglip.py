@@ -13,7 +13,14 @@ SIGLIP_VIT_B_16_256 = VisionSystem(
     encoder=SIGLIP_B_16_256,
     policy=ImagePolicy(size=(256, 256), fit="stretch", mean=HALF, std=HALF),
     checkpoints=(Checkpoint(source=Hub(repo="google/siglip-base-patch16-256"), layouts=vision_hf(SIGLIP_HF)),),
-    meta=Meta(paper="2303.15343", year=2023, license="Apache-2.0", family="siglip", row="", summary="SigLIP ViT-B/16 at 256 pixels."),
+    meta=Meta(
+        paper="2303.15343",
+        year=2023,
+        license="Apache-2.0",
+        family="siglip",
+        row="",
+        summary="SigLIP ViT-B/16 at 256 pixels.",
+    ),
 )
 SIGLIP_VIT_B_16_256_MULTILINGUAL = SIGLIP_VIT_B_16_256.but(
     name="siglip-vit-b-16-256-multilingual",

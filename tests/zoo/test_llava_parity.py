@@ -10,7 +10,7 @@ import torch
 import transformers as hf
 from safetensors.torch import load_file, save_file
 
-from anyvlm.inputs.policy import CLIP_FILL, HALF, ImagePolicy, preprocessor_from_policy
+from anyvlm.inputs.policy import CLIP_FILL, ImagePolicy, preprocessor_from_policy
 from anyvlm.seq import Kind
 from anyvlm.system import VLM, Batch, Pixels
 from anyvlm.weights.load import Loaded, load_system

@@ -48,6 +48,11 @@ def llava_original(lm: Keys, eye: Keys, projector: Keys = PROJECTOR_MLP) -> Layo
     )
 
 
+def llava_any(lm: Keys, eye: Keys) -> tuple[Layout, ...]:
+    """Every layout of a LLaVA with the two-layer projector."""
+    return (*llava_hf(lm, eye), llava_original(lm, eye))
+
+
 def vision_hf(eye: Keys, ours: str = "") -> tuple[Layout, ...]:
     """A vision tower alone or, its text side ignored, as half of a CLIP; with the prefix of old files and without."""
     prefixes = {"hf": "vision_model.", "hf-5": ""}
