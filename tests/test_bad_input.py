@@ -70,14 +70,17 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("name", BROKEN)
-@pytest.mark.parametrize("verb", ["ask", "chat", "tokens"])
+WHOLE_HEADER = ("cut.png", "flipped.png")  # which is all that `tokens` reads
+
+
+@pytest.mark.parametrize(
+    ("verb", "name"),
+    [(v, n) for v in ("ask", "chat", "tokens") for n in BROKEN if v != "tokens" or n not in WHOLE_HEADER],
+)
 def test_broken_picture(verb: str, name: str, png: Path, tiny: Path) -> None:
     spoil, words = BROKEN[name]
     path = png.parent / name
     path.write_bytes(spoil(png.read_bytes()))
-    if verb == "tokens" and name in ("cut.png", "flipped.png"):
-        pytest.skip("its header is whole, which is all that tokens reads")
     done = run(verb, path, *([QUESTION] if verb == "ask" else []), "--model", tiny)
     assert words in done.sentence and name in done.sentence
 

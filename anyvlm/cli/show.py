@@ -38,12 +38,24 @@ def show(
 
         from anyvlm.cli._portrait import portrait
 
-        portrait(Console(highlight=False), system, tree, "none yet")
+        portrait(Console(highlight=False), system, tree, _tests(system.name))
+
+
+def _tests(name: str) -> str:
+    """What the ledger says of a system."""
+    from anyvlm.ledger import row
+
+    found = row(name)
+    if found is None or not found.rings:
+        return "none recorded"
+    compared = "" if found.difference is None else f"; at most {found.difference:.1e} from {found.reference}"
+    return f"{', '.join(found.rings)}{compared} ({found.date})"
 
 
 def _object(system: System | VisionSystem, tree: Branch) -> JsonObject:
     """`parameters` in total and of each part; `spec` is what `anyvlm.spec.from_json` reads."""
     from anyvlm.cli._words import link
+    from anyvlm.ledger import row
     from anyvlm.spec import to_json
 
     meta = system.meta
@@ -55,6 +67,7 @@ def _object(system: System | VisionSystem, tree: Branch) -> JsonObject:
         "paper": link(meta.paper),
         "year": meta.year,
         "parameters": tree.count,
+        "rings": list(found.rings) if (found := row(system.name)) else [],
         "parts": {branch.name: branch.count for branch in tree.branches},
         "spec": to_json(system),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,18 @@ def test_it_streams(tiny: Path) -> None:
         assert process.poll() is None
         process.stdout.close()
         assert process.wait(timeout=60) == 1
+        assert process.stderr.read() == b""
+
+
+def test_interrupt(tiny: Path) -> None:
+    """Ctrl-C ends the command with 130 and says nothing."""
+    command = [sys.executable, "-m", "anyvlm", "ask", QUESTION, "-m", str(tiny), "--max-tokens", "380"]
+    command += ["--temperature", "2", "--seed", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.read(1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
         assert process.stderr.read() == b""
 
 
