@@ -22,6 +22,7 @@ import anyvlm
 from anyvlm.data.held_out import SETS, Item
 from anyvlm.data.score import correct, wilson
 from anyvlm.generate.model import Model
+from anyvlm.generate.sampling import Sampling
 
 GOALS = {"naming": 0.20, "counting": 0.60, "directions": 0.60, "reading": 0.30, "easy_vqa": 0.70}
 """What issue 2 asks of a model trained on two CPU cores."""
@@ -41,7 +42,7 @@ def score(model: Model, items: list[Item], batch: int = 32) -> list[bool]:
     right: list[bool] = []
     for start in track(range(0, len(items), batch), console=Console(stderr=True)):
         chunk = items[start : start + batch]
-        answers = model.generate([conversation(item) for item in chunk], max_tokens=32)
+        answers = model.generate([conversation(item) for item in chunk], Sampling(max_tokens=32), rows=batch)
         right += [correct(item.task, answer.text, item.key, item.accepted) for item, answer in zip(chunk, answers, strict=True)]
     return right
 

@@ -3,30 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
-from torch import nn
+from torch import Tensor, nn
 
+from anyvlm.parts.act import ACTS
+from anyvlm.parts.ffn import GLUModule, MLPModule, gated
 from anyvlm.parts.lm import DecoderLM
-from anyvlm.parts.packed import Packed, packable
+from anyvlm.parts.packed import FUSED, Packed, PackedGate, packable
 
 
 def prepack(module: nn.Module) -> int:
-    """Replace every linear layer that can be packed; returns how many.
+    """Replace every linear layer that can be packed, activations fused where oneDNN knows them; returns how many.
 
     One after another, each plain weight freed before the next is packed, so that memory does not double. Only a tied
     head costs extra: the embedding keeps the plain weight. Where nothing can be packed (fp32, GPU, a torch without
     oneDNN) the module stays as it is.
     """
-    return _replace(module, lambda child: Packed(child) if packable(child) else None)
+    for ffn in module.modules():
+        match ffn:
+            case MLPModule() if packable(ffn.up) and ffn.spec.act in FUSED:
+                ffn.up, ffn.mid = Packed(ffn.up, ffn.spec.act), _same
+            case GLUModule() if packable(ffn.gate_up) and ffn.spec.act in FUSED:
+                ffn.gate_up, ffn.mid = PackedGate(ffn.gate_up, ffn.spec.act), _same
+    _replace(module, lambda child: Packed(child) if packable(child) else None)
+    return sum(isinstance(each, (Packed, PackedGate)) for each in module.modules())
 
 
 def unpack(module: nn.Module) -> int:
     """The inverse of `prepack`, bit for bit; returns how many."""
-    count = _replace(module, lambda child: child.plain() if isinstance(child, Packed) else None)
-    for lm in module.modules():
-        if isinstance(lm, DecoderLM) and lm.spec.tied:
-            lm.head.weight = lm.embed.weight
+    count = _replace(module, lambda child: child.plain() if isinstance(child, (Packed, PackedGate)) else None)
+    for part in module.modules():
+        match part:
+            case MLPModule():
+                part.mid = ACTS[part.spec.act]
+            case GLUModule():
+                part.mid = partial(gated, ACTS[part.spec.act])
+            case DecoderLM() if part.spec.tied:
+                part.head.weight = part.embed.weight
     return count
+
+
+def _same(x: Tensor) -> Tensor:
+    return x
 
 
 def _replace(module: nn.Module, other: Callable[[nn.Module], nn.Module | None]) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -20,18 +22,22 @@ class MLP(Spec):
 
     def build(self, width: int) -> nn.Module:
         """The module for rows of `width`."""
-        return _MLP(self, width)
+        return MLPModule(self, width)
 
 
-class _MLP(nn.Module):
+class MLPModule(nn.Module):
+    """`mid` stands between the two layers; it does nothing where `up` is packed together with the activation."""
+
     def __init__(self, spec: MLP, width: int) -> None:
         super().__init__()
-        self.act = ACTS[spec.act]
-        self.up = nn.Linear(width, spec.hidden, bias=spec.bias)
+        self.spec = spec
+        self.mid: Callable[[Tensor], Tensor] = ACTS[spec.act]
+        self.up: nn.Module = nn.Linear(width, spec.hidden, bias=spec.bias)
         self.down = nn.Linear(spec.hidden, width, bias=spec.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.down(self.act(self.up(x)))
+        """Rows of `width` to rows of `width`."""
+        out: Tensor = self.down(self.mid(self.up(x)))
         return out
 
 
@@ -45,17 +51,26 @@ class GLU(Spec):
 
     def build(self, width: int) -> nn.Module:
         """The module for rows of `width`."""
-        return _GLU(self, width)
+        return GLUModule(self, width)
 
 
-class _GLU(nn.Module):
+class GLUModule(nn.Module):
+    """`mid` stands between the two layers; it does nothing where `gate_up` is packed together with the product."""
+
     def __init__(self, spec: GLU, width: int) -> None:
         super().__init__()
-        self.act = ACTS[spec.act]
-        self.gate_up = nn.Linear(width, 2 * spec.hidden, bias=spec.bias)
+        self.spec = spec
+        self.mid: Callable[[Tensor], Tensor] = partial(gated, ACTS[spec.act])
+        self.gate_up: nn.Module = nn.Linear(width, 2 * spec.hidden, bias=spec.bias)
         self.down = nn.Linear(spec.hidden, width, bias=spec.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate, up = self.gate_up(x).chunk(2, -1)
-        out: Tensor = self.down(self.act(gate) * up)
+        """Rows of `width` to rows of `width`."""
+        out: Tensor = self.down(self.mid(self.gate_up(x)))
         return out
+
+
+def gated(act: Callable[[Tensor], Tensor], gate_up: Tensor) -> Tensor:
+    """(..., 2 h) -> (..., h): act(gate) * up."""
+    gate, up = gate_up.chunk(2, -1)
+    return act(gate) * up

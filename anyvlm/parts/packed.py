@@ -25,34 +25,95 @@ def packable(linear: nn.Module) -> TypeGuard[nn.Linear]:
     )
 
 
+FUSED: dict[str, tuple[str, str]] = {
+    "gelu": ("gelu", "none"),
+    "gelu_tanh": ("gelu", "tanh"),
+    "silu": ("swish", ""),
+    "relu": ("relu", ""),
+}
+"""Activations that oneDNN computes on the product before it is rounded to bf16: its name and variant."""
+
+
 class Packed(nn.Module):
-    """`linear`, packed. Its state_dict is that of the plain layer, its parameters are frozen."""
+    """`linear` and, by name, an activation on it. Its state_dict is that of the plain layer; it has no parameters."""
 
     bias: Tensor | None
 
-    def __init__(self, linear: nn.Linear) -> None:
+    def __init__(self, linear: nn.Linear, act: str | None = None) -> None:
         super().__init__()
-        weight = linear.weight.detach().contiguous()
         self.in_features, self.out_features = linear.in_features, linear.out_features
-        self.packed = torch.ops.mkldnn._reorder_linear_weight(weight, 1)  # no buffer: nothing may move or cast it
+        self.packed = _pack(linear.weight)  # no buffer: nothing may move or cast it
         self.register_buffer("bias", None if linear.bias is None else linear.bias.detach())
+        self._act = FUSED[act] if act else ("none", "")
         self._op = torch.ops.mkldnn._linear_pointwise.default
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) -> (..., out)."""
-        out: Tensor = self._op(x, self.packed, self.bias, "none", [], "")
+        act, variant = self._act
+        out: Tensor = self._op(x, self.packed, self.bias, act, [], variant)
         return out
+
+    def dense(self) -> Tensor:
+        """The plain weight (out, in), a copy."""
+        return self.packed.to_dense()
 
     def plain(self) -> nn.Linear:
         """The layer as it was."""
-        with torch.device("meta"):
-            linear = nn.Linear(self.in_features, self.out_features, bias=self.bias is not None)
-        linear.weight = nn.Parameter(self.packed.to_dense())
-        if self.bias is not None:
-            linear.bias = nn.Parameter(self.bias)
-        return linear
+        return _linear(self.dense(), self.bias)
 
     def _save_to_state_dict(self, destination: MutableMapping[str, Tensor], prefix: str, keep_vars: bool) -> None:
-        destination[prefix + "weight"] = self.packed.to_dense()
-        if self.bias is not None:
-            destination[prefix + "bias"] = self.bias
+        _save(destination, prefix, self.dense(), self.bias)
+
+
+class PackedGate(nn.Module):
+    """The `gate_up` of a gated layer with its product: x -> act(gate(x)) * up(x), all in two calls."""
+
+    bias: Tensor | None
+
+    def __init__(self, linear: nn.Linear, act: str) -> None:
+        super().__init__()
+        half = linear.out_features // 2
+        self.gate, self.up = _pack(linear.weight[:half]), _pack(linear.weight[half:])
+        self.register_buffer("bias", None if linear.bias is None else linear.bias.detach())
+        self._biases = (None, None) if self.bias is None else (self.bias[:half], self.bias[half:])
+        self._act = FUSED[act]
+        self._unary = torch.ops.mkldnn._linear_pointwise.default
+        self._binary = torch.ops.mkldnn._linear_pointwise.binary
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., width) -> (..., hidden)."""
+        act, variant = self._act
+        gate = self._unary(x, self.gate, self._biases[0], act, [], variant)
+        out: Tensor = self._binary(x, gate, self.up, self._biases[1], "mul")
+        return out
+
+    def dense(self) -> Tensor:
+        """The plain weight (2 hidden, width), a copy."""
+        return torch.cat([self.gate.to_dense(), self.up.to_dense()])
+
+    def plain(self) -> nn.Linear:
+        """The layer as it was, without the product."""
+        return _linear(self.dense(), self.bias)
+
+    def _save_to_state_dict(self, destination: MutableMapping[str, Tensor], prefix: str, keep_vars: bool) -> None:
+        _save(destination, prefix, self.dense(), self.bias)
+
+
+def _pack(weight: Tensor) -> Tensor:
+    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), 1)
+    return packed
+
+
+def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    with torch.device("meta"):
+        linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+    linear.weight = nn.Parameter(weight)
+    if bias is not None:
+        linear.bias = nn.Parameter(bias)
+    return linear
+
+
+def _save(destination: MutableMapping[str, Tensor], prefix: str, weight: Tensor, bias: Tensor | None) -> None:
+    destination[prefix + "weight"] = weight
+    if bias is not None:
+        destination[prefix + "bias"] = bias

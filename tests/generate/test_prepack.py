@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +12,8 @@ from torch import nn
 from anyvlm.generate.engine import Engine
 from anyvlm.generate.prepack import prepack, unpack
 from anyvlm.generate.sampling import Sampling
+from anyvlm.parts.act import ACTS
+from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.packed import Packed, packable
 from anyvlm.system import System
 
@@ -22,7 +25,8 @@ def test_state_is_the_same_bit_for_bit_packed_and_unpacked(tiny: System, build: 
     vlm = build(tiny.but(lm__tied=True, lm__qkv_bias=True)).bfloat16()
     before = {name: value.clone() for name, value in vlm.state_dict().items()}
     names = {name for name, _ in vlm.named_parameters()}
-    assert prepack(vlm) == sum(isinstance(m, Packed) for m in vlm.modules()) == 3 * 4 + 1 + 2 * 4 + 1 + 1
+    assert prepack(vlm) == 3 * 4 + 1 + 2 * 4 + 1 + 1
+    assert not any(type(part) is nn.Linear for part in vlm.modules())
     packed = vlm.state_dict()
     assert packed.keys() == before.keys()
     assert all(torch.equal(packed[name], before[name]) for name in before)
@@ -42,6 +46,22 @@ def test_same_product(width: int, out: int, rows: tuple[int, ...], bias: bool) -
     got = Packed(linear)(x)
     assert got.shape == (*rows, out)
     torch.testing.assert_close(got.double(), exact, rtol=2**-7, atol=2**-7)
+
+
+@needs_bf16
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("spec", [MLP(hidden=96), GLU(hidden=96), GLU(hidden=96, bias=True)], ids=["mlp", "glu", "biased"])
+def test_fused_activations(spec: MLP | GLU, act: str) -> None:
+    plain, packed = (spec.but(act=act).build(48).bfloat16() for _ in range(2))
+    packed.load_state_dict(plain.state_dict())
+    prepack(packed)
+    x = torch.randn(2, 5, 48).bfloat16()
+    with torch.no_grad():
+        exact = copy.deepcopy(plain).double()(x.double())
+        near, got = plain(x), packed(x)
+        assert (got - exact).abs().mean() <= 1.2 * (near - exact).abs().mean()
+        unpack(packed)
+        assert torch.equal(packed(x), near)
 
 
 @needs_bf16
