@@ -15,3 +15,9 @@ types:               ## strict type check of the package
 
 test:                ## the whole suite
 	pytest
+
+parity:              ## compare with the references and write the ledger
+	rm -f .ledger.jsonl
+	ANYVLM_LEDGER=$(CURDIR)/.ledger.jsonl pytest tests/parts tests/zoo
+	python -m anyvlm.ledger .ledger.jsonl
+	rm -f .ledger.jsonl

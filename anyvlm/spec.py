@@ -45,7 +45,7 @@ class Spec:
                 flat[head] = value
         for head, inner in nested.items():
             flat[head] = _but(flat.get(head, getattr(self, head)), inner, f"{type(self).__name__}.{head}")
-        return replace(self, **flat)  # type: ignore[arg-type]
+        return replace(self, **flat)
 
     def walk(self, path: str = "") -> Iterator[tuple[str, Spec]]:
         """Every spec of the tree with its dotted path, this one first."""
@@ -162,8 +162,13 @@ def _class(tag: str, path: str) -> type[Spec]:
     return found
 
 
-@cache
 def _types(cls: type) -> dict[str, object]:
+    """The fields of a spec class and their types."""
+    return _hints(cls)
+
+
+@cache
+def _hints(cls: type) -> dict[str, object]:
     hints = typing.get_type_hints(cls)
     return {field.name: hints[field.name] for field in fields(cls)}
 

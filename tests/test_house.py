@@ -37,6 +37,7 @@ ORDER = (
     ("inputs.plan", "weights.config*"),
     ("inputs.collate", "weights.load"),
     ("weights.save",),
+    ("ledger",),
     ("data",),
     ("generate", "train"),
     ("evaluate", "anatomy"),

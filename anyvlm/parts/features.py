@@ -32,7 +32,8 @@ class Features:
 
     def items(self) -> tuple[Tensor, ...]:
         """The rows of each item."""
-        return self.x_ND.split([prod(grid) for grid in self.grids])
+        rows: tuple[Tensor, ...] = self.x_ND.split([prod(grid) for grid in self.grids])
+        return rows
 
     def groups(self) -> list[tuple[Grid, Tensor]]:
         """Neighbouring items of one grid as batches (grid, x_BND): the form in which they are computed together."""

@@ -39,7 +39,7 @@ def export(loaded: Loaded, directory: str | Path, layout: str = "hf") -> None:
 
     Tensors are byte-equal to those of a checkpoint in that layout. Raises SpecError for a layout the system does not have.
     """
-    system, chosen = loaded.system, _layout(loaded.system, layout)
+    system, chosen = loaded.system, layout_named(loaded.system, layout)
     files = export_config(system, chosen, loaded.tokenizer, next(iter(loaded.module.parameters())).dtype)
     with atomic_directory(Path(directory), marker="config.json") as folder:
         write_tensors(folder, dict(revert(tensors(loaded), chosen, system.part)))
@@ -77,8 +77,17 @@ def _origin(source: Json) -> str:
     return " ".join(str(source[key]) for key in ("repo", "package", "version", "path", "file") if key in source)
 
 
-def _layout(system: System | VisionSystem, name: str) -> Layout:
-    layouts = {layout.name: layout for checkpoint in reversed(system.checkpoints) for layout in checkpoint.layouts}
+def layout_named(system: System | VisionSystem, name: str) -> Layout:
+    """The layout of that name among those of the system's checkpoints that hold all of it. Raises SpecError for none."""
+    parts = {""} if isinstance(system, VisionSystem) else {"lm."}
+    if isinstance(system, System):
+        parts |= {f"{kind}.{stream}." for kind in ("encoders", "connectors") for stream in system.streams}
+    layouts = {
+        layout.name: layout
+        for checkpoint in reversed(system.checkpoints)
+        for layout in checkpoint.layouts
+        if parts <= {mount.ours for mount in layout.mounts}
+    }
     if name not in layouts:
         known = ", ".join(sorted(layouts)) or "none"
         raise SpecError(f"'{system.name}' has no layout '{name}' to be exported in; it has: {known}.")

@@ -32,7 +32,7 @@ from anyvlm.tiny import tiny, tiny_vision
 from anyvlm.train.loop import trainable
 from anyvlm.train.lora import add_lora
 from anyvlm.weights.load import Loaded, load_module, load_system
-from anyvlm.weights.save import export, save, tensors
+from anyvlm.weights.save import export, layout_named, save, tensors
 from anyvlm.weights.sources import Directory
 from tests.parity import record
 
@@ -237,7 +237,7 @@ def test_exported_files(name: str, tmp_path: Path) -> None:
     system = registry.system(name)
     spec = tiny_vision(system) if isinstance(system, VisionSystem) else small(name)
     loaded = Loaded(spec, stirred(spec.build().eval()), None)
-    layout = next(layout for layout in spec.checkpoints[0].layouts if layout.name == "hf")
+    layout = layout_named(spec, "hf")
     export(loaded, tmp_path / "out")
     assert_equal(load_file(tmp_path / "out" / "model.safetensors"), dict(revert(tensors(loaded), layout, spec.part)))
     assert_equal(tensors(load_system(tmp_path / "out")), tensors(loaded))

@@ -98,7 +98,8 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.layer_scale:
             x = x + self.scale1 * self.attn(self.norm1(x))
-            return x + self.scale2 * self.ffn(self.norm2(x))
+            scaled: Tensor = x + self.scale2 * self.ffn(self.norm2(x))
+            return scaled
         x = x + self.attn(self.norm1(x))
         out: Tensor = x + self.ffn(self.norm2(x))
         return out
@@ -143,8 +144,8 @@ class ViTEncoder(nn.Module):
             x = torch.cat([states[layer if layer >= 0 else spec.depth + 1 + layer] for layer in spec.layers], -1)
         elif spec.post_norm:
             x = self.norm(x)
-        x = x[:, int(spec.cls and not spec.keep_cls) + spec.skip :]
-        return x.reshape(len(x_BnC), -1, spec.out)
+        rows: Tensor = x[:, int(spec.cls and not spec.keep_cls) + spec.skip :]
+        return rows.reshape(len(x_BnC), -1, spec.out)
 
     def positions(self, h: int, w: int) -> Tensor:
         """Position table for a grid of h x w patches, interpolated (bicubic, as DINOv2) where it was learned for another."""
