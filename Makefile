@@ -21,3 +21,12 @@ parity:              ## compare with the references and write the ledger
 	ANYVLM_LEDGER=$(CURDIR)/.ledger.jsonl pytest tests/parts tests/zoo
 	python -m anyvlm.ledger .ledger.jsonl
 	rm -f .ledger.jsonl
+
+# Scripts that print one table each; benchmarks/pocket.py scores answers instead, for a good while.
+SPEED = $(filter-out benchmarks/pocket.py,$(wildcard benchmarks/[a-z]*.py))
+
+bench:               ## measure against transformers, in alternating runs
+	for script in $(SPEED); do python $$script || exit 1; done
+
+docs:                ## write the tables of docs/ from the code
+	python docs/systems.py
