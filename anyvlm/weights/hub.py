@@ -17,8 +17,11 @@ _SMALL = ["*.json", "*.jinja", "*.model", "*.txt", "*.md"]
 _WEIGHTS = (["*.safetensors"], ["*.gguf", "*.bin", "*.pt", "*.pth"])  # the second only if the first finds nothing
 
 
-def snapshot(repo: str, revision: str) -> Path:
-    """The directory that holds ``repo`` at ``revision``. Raises NetworkError or WeightsError."""
+def snapshot(repo: str, revision: str, *, weights: bool = True) -> Path:
+    """The directory that holds ``repo`` at ``revision``, without its weights unless wanted.
+
+    Raises NetworkError or WeightsError.
+    """
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", repo):
         raise WeightsError(f"'{repo}' is not the name of a hub repository; it looks like owner/name.")
     if offline():
@@ -36,9 +39,9 @@ def snapshot(repo: str, revision: str) -> Path:
     from huggingface_hub import errors
 
     try:
-        for weights in _WEIGHTS:
-            found = Path(huggingface_hub.snapshot_download(repo, revision=revision, allow_patterns=_SMALL + weights))
-            if any(next(found.rglob(pattern), None) for pattern in weights):
+        for kinds in _WEIGHTS if weights else ([],):
+            found = Path(huggingface_hub.snapshot_download(repo, revision=revision, allow_patterns=_SMALL + kinds))
+            if not weights or any(next(found.rglob(pattern), None) for pattern in kinds):
                 return found
     except errors.GatedRepoError as error:
         raise NetworkError(

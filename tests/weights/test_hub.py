@@ -73,9 +73,10 @@ import sys
 from anyvlm.errors import AnyVLMError
 from anyvlm.weights.sources import Hub, resolve
 for line in sys.argv[1:]:
-    repo, _, revision = line.partition("@")
+    name, hash, _ = line.partition("#")  # "#" asks for the small files alone
+    repo, _, revision = name.partition("@")
     try:
-        found = resolve(Hub(repo=repo, revision=revision or "main"))
+        found = resolve(Hub(repo=repo, revision=revision or "main"), weights=not hash)
         print(*sorted(path.name for path in found.iterdir()))
     except AnyVLMError as error:
         print(type(error).__name__, error)
@@ -100,8 +101,9 @@ def ask(home: Path, endpoint: str, *repos: str) -> list[str]:
 
 def test_hub(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("huggingface_hub")
-    repos = ("anna/safe", "anna/old", "anna/empty", "anna/gated", "anna/none", "anna/safe@nope")
-    safe, old, empty, gated, none, revision = ask(tmp_path, server, *repos)
+    repos = ("anna/safe#", "anna/safe", "anna/old", "anna/empty", "anna/gated", "anna/none", "anna/safe@nope")
+    small, safe, old, empty, gated, none, revision = ask(tmp_path, server, *repos)
+    assert small == "config.json"
     assert safe == "config.json model.safetensors"  # the pickle and the picture stay where they are
     assert old == "config.json pytorch_model.bin"  # and so does the code
     assert empty.startswith("WeightsError anna/empty at revision 'main' holds no weights")
