@@ -5,14 +5,25 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tokenizers
 import torch
 import transformers as hf
+from PIL import Image
 from safetensors.torch import load_file, save_file
+from tokenizers import models, pre_tokenizers
 
+from anyvlm import registry
+from anyvlm.inputs.collate import collate
+from anyvlm.inputs.messages import Message, Picture
+from anyvlm.inputs.plan import plan
 from anyvlm.inputs.policy import CLIP_FILL, ImagePolicy, preprocessor_from_policy
+from anyvlm.inputs.templates import LLAVA_HF
+from anyvlm.inputs.tokenizer import Tokenizer
 from anyvlm.seq import Kind
 from anyvlm.system import VLM, Batch, Pixels
+from anyvlm.tiny import tiny
 from anyvlm.weights.load import Loaded, load_system
 from anyvlm.weights.save import export, save
 from tests.parity import gap, pixels, record, saved, stirred
@@ -122,3 +133,36 @@ def test_saved_directory_computes_the_same(tmp_path: Path) -> None:
     export(again, tmp_path / "back", "hf-5")
     before, after = (load_file(tmp_path / name / "model.safetensors") for name in ("in", "back"))
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_an_exported_directory_is_complete(tmp_path: Path) -> None:
+    """transformers finds processor, tokenizer and image token, and prepares the same prompt and pixels."""
+    inner = tokenizers.Tokenizer(models.BPE(vocab={c: n for n, c in enumerate(ALPHABET)}, merges=[]))
+    inner.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    inner.add_special_tokens(["<s>", "</s>", "<image>"])
+    tokenizer = Tokenizer(inner, bos="<s>", eos=("</s>",))
+    system = tiny(registry.system("llava-1.5-7b")).but(lm__vocab=len(tokenizer.vocab) + 1)
+    system = system.but(template=LLAVA_HF, streams__image__policy__fill=CLIP_FILL)
+    loaded = Loaded(system, stirred_like(system.build().eval()), tokenizer)
+    export(loaded, tmp_path / "out")
+    processor = hf.AutoProcessor.from_pretrained(tmp_path / "out")
+    model = hf.LlavaForConditionalGeneration.from_pretrained(tmp_path / "out").eval()
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (31, 57, 3), dtype=np.uint8))
+    theirs = processor(text="<s>USER: <image>\nwhy? ASSISTANT:", images=picture, return_tensors="pt", add_special_tokens=False)
+    laid = plan(system, tokenizer, [Message("user", (Picture(""), "why?"))], sizes=[picture.size])
+    assert list(laid.ids) == theirs["input_ids"][0].tolist()
+    pixels_ = system.streams["image"].policy.apply(picture)
+    assert gap(torch.from_numpy(pixels_), theirs["pixel_values"][0]) <= 1e-6
+    with torch.no_grad():
+        ours = loaded.module(collate(system, [laid], [[pixels_]]))
+        assert gap(ours, model(**theirs).logits) <= 1e-5
+
+
+ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ?:.\n"
+
+
+def stirred_like(module: torch.nn.Module) -> torch.nn.Module:
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.normal_(std=parameter.shape[-1] ** -0.5)
+    return module
