@@ -110,7 +110,7 @@ def test_paths_in_documents_exist() -> None:
     for document in DOCUMENTS:
         text = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
         named = re.findall(r"`((?:anyvlm|tests|docs|examples|benchmarks)/[\w./-]+)`", text)
-        linked = [str(Path(document.parent, link).resolve()) for link in re.findall(r"\]\(([^)#:]+)[^)]*\)", text)]
+        linked = [str(Path(document.parent, link).resolve()) for link in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", text)]
         missing += [f"{document.name}: {path}" for path in [*named, *linked] if not (ROOT / path).exists()]
     assert not missing, "\n".join(missing)
 
