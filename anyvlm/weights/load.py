@@ -193,8 +193,10 @@ def _fill(module: nn.Module, file: _File, device: torch.device, dtype: torch.dty
             raise WeightsError(f"{repeat} should equal {of}, to which the system ties it, but does not.")
     places = _places(module)
     for step in file.plan.steps:
-        for name, tensor in zip(step.ours, step.load([file.tensors[name] for name in step.theirs]), strict=True):
-            _assign(places[name], tensor.to(device, dtype))
+        # ops only move numbers, so the smaller type goes through them
+        tensors = step.load([file.tensors[name].to(dtype) for name in step.theirs])
+        for name, tensor in zip(step.ours, tensors, strict=True):
+            _assign(places[name], tensor.to(device))
 
 
 def _places(module: nn.Module) -> dict[str, list[tuple[nn.Module, str]]]:
