@@ -43,7 +43,7 @@ def tokens(
     if isinstance(found, VisionSystem):
         raise InputError(f"'{found.name}' is an encoder alone: it has no prompt; `anyvlm show {found.name}` describes it.")
     each = costs(found, sizes)
-    tokenizer = _tokenizer(found)
+    tokenizer = _tokenizer(found, needed=bool(question or system))
     messages = conversation(images, question, system)
     planned = None if tokenizer is None else plan(found, tokenizer, messages, sizes=sizes)
     if json:
@@ -52,16 +52,17 @@ def tokens(
         _print(images, found, each, planned)
 
 
-def _tokenizer(system: System) -> Tokenizer | None:
-    """The tokenizer, unless a whole hub repository would have to be fetched for it."""
-    from anyvlm.weights.hub import cached
+def _tokenizer(system: System, needed: bool) -> Tokenizer | None:
+    """The tokenizer; None where it cannot be had and is not `needed`, as pictures are counted without it."""
+    from anyvlm.errors import NetworkError, WeightsError
     from anyvlm.weights.load import load_tokenizer
-    from anyvlm.weights.sources import Hub
 
-    source = system.tokenizer
-    if isinstance(source, Hub) and cached(source.repo, source.revision) is None:
+    try:
+        return load_tokenizer(system)
+    except (NetworkError, WeightsError):
+        if needed:
+            raise
         return None
-    return load_tokenizer(system)
 
 
 def _write(images: Sequence[str], system: System, each: Sequence[Cost], planned: Plan | None) -> None:
@@ -99,8 +100,8 @@ def _sum(system: System, each: Sequence[Cost], planned: Plan | None) -> str:
     context, pictures = system.lm.context, sum(cost.tokens for cost in each)
     if planned is None:
         return (
-            f"Pictures take {pictures} of the {context} tokens that {system.name} holds. Text is not counted: the tokenizer "
-            "is not in the hub's cache, where the first `anyvlm ask` puts it."
+            f"Pictures take {pictures} of the {context} tokens that {system.name} holds; text is not counted, as its "
+            "tokenizer is not in the cache and could not be fetched."
         )
     text = len(planned) - planned.image_tokens
     return (

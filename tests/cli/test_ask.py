@@ -109,10 +109,10 @@ def test_interrupt(tiny: Path) -> None:
 
 
 def test_tokens_without_the_tokenizer(pictures: list[Path], tmp_path: Path) -> None:
-    """Pictures are counted even where the tokenizer would have to be fetched; nothing is."""
-    env = {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+    """Pictures are counted even where the tokenizer cannot be fetched; a question is not, and that is an error."""
+    env = {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
     done = run("tokens", *pictures, "-m", "llava-1.5-7b", "--json", env=env)
     assert json.loads(done.out)["usage"] == {"prompt_tokens": None, "image_tokens": 2 * 576}
     plain = " ".join(run("tokens", *pictures, "-m", "llava-1.5-7b", env=env).out.split())
     assert "1152 of the 4096" in plain and "not counted" in plain
-    assert not list(tmp_path.iterdir())
+    assert "HF_HUB_OFFLINE" in run("tokens", *pictures, "-m", "llava-1.5-7b", "--question", QUESTION, env=env).sentence
