@@ -97,9 +97,8 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.layer_scale:
-            x = x + self.scale1 * self.attn(self.norm1(x))
-            scaled: Tensor = x + self.scale2 * self.ffn(self.norm2(x))
-            return scaled
+            x = torch.addcmul(x, self.scale1, self.attn(self.norm1(x)))
+            return torch.addcmul(x, self.scale2, self.ffn(self.norm2(x)))
         x = x + self.attn(self.norm1(x))
         out: Tensor = x + self.ffn(self.norm2(x))
         return out
