@@ -113,7 +113,7 @@ def run_stage(
         for step, batch in enumerate(_batches(task, start, workers), start):
             losses = task.losses(model, batch)
             total = sum((stage.losses[name] * value for name, value in losses.items()), torch.zeros(()))
-            total.backward()  # type: ignore[no-untyped-call]
+            total.backward()
             norm = optimiser.step(step, task.steps)
             now = time.monotonic()
             pace = (now - began) / (step + 1 - start)

@@ -30,4 +30,5 @@ def name_alignment(objects_OD: Tensor, names_KD: Tensor, truth_O: Tensor, scale:
 
 def right_size(objects_OD: Tensor, length: float) -> Tensor:
     """Squared log ratio of row lengths to `length`: keeps visual rows as long as the word embeddings they stand beside."""
-    return (objects_OD.float().norm(dim=-1) / length).log().square().mean()
+    off: Tensor = (objects_OD.float().norm(dim=-1) / length).log()
+    return off.square().mean()

@@ -22,9 +22,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from anyvlm.data.icons import open_atlas
+from anyvlm.data.paint import COLOURS
 from anyvlm.data.sample import SIDE, Box, Sample
 from anyvlm.data.scenes import GENERATORS
-from anyvlm.data.shapes import COLOURS, SHAPES
+from anyvlm.data.shapes import SHAPES
 from anyvlm.inputs.collate import collate
 from anyvlm.inputs.messages import Message, Picture
 from anyvlm.inputs.plan import Plan, plan
