@@ -7,6 +7,7 @@ as pages that the system can share and drop.
 from __future__ import annotations
 
 import json
+import mmap
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -98,7 +99,7 @@ def _weights_in(folder: Path) -> Path:
 
 def _safetensors(path: Path) -> Tensors:
     try:
-        file = safe_open(path, framework="pt")  # its tensors are views of the mapped file
+        file = safe_open(path, framework="pt")  # it checks that header and size of the file agree
         slices = {name: file.get_slice(name) for name in file.keys()}  # type: ignore[no-untyped-call]  # noqa: SIM118
         shapes = {name: tuple(piece.get_shape()) for name, piece in slices.items()}
         dtypes = {name: SAFETENSORS[piece.get_dtype()] for name, piece in slices.items()}
@@ -106,7 +107,21 @@ def _safetensors(path: Path) -> Tensors:
         raise WeightsError(f"{path} is cut short or damaged ({error}); delete it and fetch it again.") from error
     except KeyError as error:
         raise WeightsError(f"{path} holds tensors of the type {error}, which cannot be read.") from error
-    return Tensors(shapes, dtypes, file.get_tensor)
+    with path.open("rb") as header:
+        size = int.from_bytes(header.read(8), "little")
+        places = {name: tensor["data_offsets"] for name, tensor in json.loads(header.read(size)).items() if name in shapes}
+
+    def read(name: str) -> Tensor:
+        start, end = (8 + size + offset for offset in places[name])
+        if start == end:
+            return torch.empty(shapes[name], dtype=dtypes[name])
+        # Every tensor is a mapping of its own, so that its pages leave memory with it (safe_open maps the file as a whole).
+        skip = start % mmap.ALLOCATIONGRANULARITY
+        with path.open("rb") as data:
+            pages = mmap.mmap(data.fileno(), end - start + skip, access=mmap.ACCESS_COPY, offset=start - skip)
+        return torch.frombuffer(pages, dtype=dtypes[name], offset=skip).reshape(shapes[name])
+
+    return Tensors(shapes, dtypes, read)
 
 
 def _gguf(path: Path) -> Tensors:
