@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from anyvlm.parts.attention import attend
 from anyvlm.parts.cache import Cache
 from anyvlm.parts.ffn import GLU
 from anyvlm.parts.init import normal
@@ -92,7 +92,7 @@ class _Attention(nn.Module):
             k, v = at.cache.put(self.layer, k, v)
         seen = at.near if self.near else at.full
         causal = seen is None and q.shape[2] > 1
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, is_causal=causal, enable_gqa=H != G)
+        y = attend(q, k, v, seen, causal)
         out: Tensor = self.o(y.transpose(1, 2).flatten(2))
         return out
 

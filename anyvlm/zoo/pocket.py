@@ -68,7 +68,7 @@ POCKET = System(
             train=(*(f"encoders.image.blocks.{n}.*" for n in range(3, 8)), "connectors.*"),
             data=("single", "grid", "scatter", "copies", "shapes", "reading", "easy_vqa", "chat", "letters"),
             lora=Lora(rank=32, alpha=32, lr=8e-4),
-            lr=3e-4, rates={"encoders.*": 1e-4}, batch=8, steps=2400, weight_decay=0.02,
+            lr=3e-4, rates={"encoders.*": 6e-5}, batch=8, steps=1500, weight_decay=0.02,
         ),
     ),
 )  # fmt: skip

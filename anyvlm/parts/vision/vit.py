@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anyvlm.errors import InputError
+from anyvlm.parts.attention import attend
 from anyvlm.parts.features import Encoder, Features, Grid
 from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.init import normal
@@ -82,7 +83,7 @@ class _Attention(nn.Module):
 
     def forward(self, x_BnD: Tensor) -> Tensor:
         q, k, v = self.qkv(x_BnD).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, H, n, h)
-        out: Tensor = self.o(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        out: Tensor = self.o(attend(q, k, v).transpose(1, 2).flatten(2))
         return out
 
 
