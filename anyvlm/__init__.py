@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import torch
 
     from anyvlm.generate.model import Model
+    from anyvlm.generate.vision import VisionModel
     from anyvlm.system import System, VisionSystem
 
 __all__ = ["load", "system", "systems"]
@@ -16,16 +17,26 @@ __all__ = ["load", "system", "systems"]
 
 def load(
     name: str | Path, *, device: str | None = None, dtype: str | torch.dtype | None = None, remote: bool = False
-) -> Model:
+) -> Model | VisionModel:
     """A model ready to be asked: `load("anyvlm-pocket").ask("cat.png", "What is this?")`.
+
+    An encoder alone becomes a `VisionModel`: `load("dinov2-small").encode("cat.png")` gives its rows. (For type checkers:
+    `anyvlm.generate.model.load` takes the same and gives a `Model` only.)
 
     `name`: one of `systems()`, a directory in Hugging Face layout, a GGUF file, or a hub repository "owner/name".
     `device`: "cpu", "cuda", "mps"; `dtype`: "bf16", "fp16", "fp32"; None takes the best there is. `remote`: pictures may
     be web addresses. Raises a subclass of `anyvlm.errors.AnyVLMError`, whose text is one sentence for the user.
     """
-    from anyvlm.generate.model import load
+    from anyvlm.generate.device import place
+    from anyvlm.generate.model import Model
+    from anyvlm.generate.vision import VisionModel
+    from anyvlm.system import VisionSystem
+    from anyvlm.weights.load import find
 
-    return load(name, device=device, dtype=dtype, remote=remote)
+    where, found = place(device, dtype), find(name)
+    if isinstance(found, VisionSystem):
+        return VisionModel.load(found, where, remote=remote)
+    return Model.load(found, where, remote=remote)
 
 
 def system(name: str) -> System | VisionSystem:

@@ -12,7 +12,7 @@ from torch import Tensor
 from anyvlm.parts.features import Features, Grid
 from anyvlm.system import VLM, Pixels
 
-_AT_ONCE = 16  # pictures encoded in one go; more costs memory and gains nothing
+AT_ONCE = 16  # pictures encoded in one go; more costs memory and gains nothing
 
 
 class FeatureMemory:
@@ -41,8 +41,8 @@ class FeatureMemory:
             items[order[-1]] = (x_NC, grid)
         found = {key: self._rows[key] for key in items if key in self._rows}
         new = [key for key in items if key not in found]
-        for start in range(0, len(new), _AT_ONCE):
-            keys = new[start : start + _AT_ONCE]
+        for start in range(0, len(new), AT_ONCE):
+            keys = new[start : start + AT_ONCE]
             some = Pixels(torch.cat([items[key][0] for key in keys]), tuple(items[key][1] for key in keys))
             rows = self.vlm.features({name: some})[name]
             # Clones: a slice would keep the rows of all its neighbours alive.

@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal, Self, overload
 
 import torch
 
@@ -23,7 +23,7 @@ from anyvlm.inputs.messages import Message, ask, read_messages
 from anyvlm.inputs.plan import Plan, plan
 from anyvlm.inputs.tokenizer import Tokenizer
 from anyvlm.system import VLM, Batch, Pixels, System, VisionSystem
-from anyvlm.weights.load import load_system
+from anyvlm.weights.load import find, load_module, load_tokenizer
 
 Images = ImageSource | list[ImageSource] | tuple[ImageSource, ...] | None
 """One picture, several, or none: paths, bytes, data URLs, PIL images, arrays, tensors."""
@@ -32,15 +32,11 @@ Conversation = Iterable[Message | Mapping[str, object]]
 
 
 def load(name: str | Path, *, device: str | None = None, dtype: str | torch.dtype | None = None, remote: bool = False) -> Model:
-    """See `anyvlm.load`."""
-    where = place(device, dtype)
-    loaded = load_system(name, device=where.device, dtype=where.dtype)
-    if isinstance(loaded.system, VisionSystem) or not isinstance(loaded.module, VLM):
-        raise InputError(f"'{loaded.system.name}' is an encoder alone and cannot answer; load a system with a language model.")
-    if loaded.tokenizer is None:
-        raise InputError(f"'{loaded.system.name}' has no tokenizer; give a directory that holds one.")
-    prepack(loaded.module)
-    return Model(loaded.system, loaded.module, loaded.tokenizer, where, remote=remote)
+    """`anyvlm.load` for those who want an answer: an encoder alone is refused, before its weights are fetched."""
+    where, found = place(device, dtype), find(name)
+    if isinstance(found, VisionSystem):
+        raise InputError(f"'{found.name}' is an encoder alone and cannot answer; take a system with a language model.")
+    return Model.load(found, where, remote=remote)
 
 
 class Model:
@@ -56,6 +52,16 @@ class Model:
         control = [stop for stop in system.template.stop if stop in tokenizer.specials]
         self._ends = tokenizer.eos | {tokenizer.id(stop) for stop in control}
         self._stops = tuple(stop for stop in system.template.stop if stop not in control)
+
+    @classmethod
+    def load(cls, system: System, where: Place, *, remote: bool = False) -> Self:
+        """With the weights of the system's checkpoints and its tokenizer, fetched if need be."""
+        vlm = load_module(system, device=where.device, dtype=where.dtype)
+        assert isinstance(vlm, VLM)
+        if (tokenizer := load_tokenizer(system)) is None:
+            raise InputError(f"'{system.name}' has no tokenizer; give a directory that holds one.")
+        prepack(vlm)
+        return cls(system, vlm, tokenizer, where, remote=remote)
 
     @overload
     def ask(
