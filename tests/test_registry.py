@@ -12,7 +12,7 @@ from anyvlm.errors import SpecError
 from anyvlm.system import System, VisionSystem
 
 REQUIRED = (
-    "llava-7b llava-13b llava-1.5-7b llava-1.5-13b llava-med firellava-13b bakllava-7b sharegpt4v-7b llava-pp-llama3-8b "
+    "llava llava-13b llava-1.5-7b llava-1.5-13b llava-med firellava-13b bakllava-7b sharegpt4v-7b llava-pp-llama3-8b "
     "llava-pp-phi3-mini som-llava yi-vl-6b yi-vl-34b maya palo-7b palo-13b anyvlm-pocket smollm2-135m-instruct"
 )
 

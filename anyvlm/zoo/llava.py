@@ -34,8 +34,8 @@ STAGES = (
     ),
 )  # fmt: skip
 
-LLAVA_7B = System(
-    name="llava-7b",
+LLAVA = System(
+    name="llava",
     lm=LLAMA_7B,
     streams={"image": EYE},
     template=LLAVA_V1,
@@ -51,7 +51,7 @@ LLAVA_7B = System(
         "authors' apply_delta.py and load the resulting directory.",
     ),
 )
-LLAVA_13B = LLAVA_7B.but(
+LLAVA_13B = LLAVA.but(
     name="llava-13b",
     lm=LLAMA_13B,
     meta__summary="published as differences to LLaMA (liuhaotian/LLaVA-13b-delta-v1-1); add them with the authors' "

@@ -42,7 +42,7 @@ LLAVA_MED = llava_1_5.LLAVA_1_5_7B.but(
     meta__row="llava-med",
     meta__summary="LLaVA-Med v1.5: biomedical questions and answers on Mistral-7B-Instruct-v0.2.",
 )
-LLAVA_MED_V1_7B = llava.LLAVA_7B.but(
+LLAVA_MED_V1_7B = llava.LLAVA.but(
     name="llava-med-v1-7b",
     lm__vocab=32003,
     template=LLAVA_MED_V1,
