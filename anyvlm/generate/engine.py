@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from anyvlm.errors import InputError
 from anyvlm.generate.reply import Decoding, Finish, Reply
 from anyvlm.generate.sampling import Sampling, choose
 from anyvlm.parts.cache import Cache, allocate
@@ -51,25 +50,12 @@ class Engine:
     ) -> Generator[Delta, None, None]:
         """Answers of all rows, token by token; rows that have ended fall silent. Closing the iterator frees everything.
 
-        `batch`: prompts, padded on the right; `features`: rows of its media, if computed before. `decoders`: ids to
-        text, one per row. `ends`: ids that end a text. `stops`: strings that do, beside those of `sampling`.
-        Raises InputError, before anything is computed, if prompt and max_tokens exceed the context.
+        `batch`: prompts, padded on the right; with max_tokens behind them they fit the context, as `inputs.plan` sees to.
+        `features`: rows of its media, if computed before. `decoders`: ids to text, one per row. `ends`: ids that end a
+        text. `stops`: strings that do, beside those of `sampling`.
         """
-        lengths = (batch.seg_BT >= 0).sum(1)
-        context = self.vlm.spec.lm.context
-        if (need := int(lengths.max())) + sampling.max_tokens > context:
-            raise InputError(
-                f"The prompt has {need} tokens and max_tokens asks for {sampling.max_tokens} more, but the context of "
-                f"'{self.vlm.spec.name}' is {context}; shorten the prompt or set max_tokens to "
-                f"{max(context - need, 0)} or less."
-            )
         stops = (*sampling.stop, *stops)
         replies = [Reply(decoder, ends, stops, sampling.max_tokens) for decoder in decoders]
-        return self._run(batch, sampling, replies, features)
-
-    def _run(
-        self, batch: Batch, sampling: Sampling, replies: Sequence[Reply], features: Mapping[str, Features] | None
-    ) -> Generator[Delta, None, None]:
         generators = sampling.generators(len(replies), batch.ids_BT.device)
         seen_BV = _seen(batch, self.vlm.spec.lm.vocab) if sampling.repetition_penalty != 1.0 else None
         logits_BV, steps = self._prefill(batch, features, sampling.max_tokens)

@@ -153,7 +153,7 @@ class Model:
             messages = read_messages(conversation)
             images = [read_image(picture.source, remote=self.remote) for message in messages for picture in message.pictures]
             sizes = [image.size for image in images]
-            laid = plan(self.system, self.tokenizer, messages, sizes=sizes, room=sampling.max_tokens)
+            laid = plan(self.system, self.tokenizer, messages, sizes=sizes, max_tokens=sampling.max_tokens)
             plans.append(laid)
             pixels.append([self.system.streams[span.stream].policy.apply(images[span.index]) for span in laid.spans])
         batch = _moved(collate(self.system, plans, pixels), self.place.device)

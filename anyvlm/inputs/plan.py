@@ -56,13 +56,13 @@ def plan(
     *,
     sizes: Sequence[tuple[int, int]] | None = None,
     reply: bool = True,
-    room: int = 0,
+    max_tokens: int = 0,
 ) -> Plan:
     """Lay out a conversation.
 
     `sizes`: (width, height) of its pictures in pixels, in order; read from their headers where not given. `reply`: end
-    where the assistant is to speak. `room`: tokens that must still fit behind the prompt.
-    Raises InputError if the system has no eyes, or if prompt and room exceed its context.
+    where the assistant is to speak. `max_tokens`: how long an answer must still fit behind it.
+    Raises InputError if the system has no eyes, or if prompt and answer exceed its context.
     """
     pictures = [picture for message in messages for picture in message.pictures]
     if pictures and not system.streams:
@@ -89,10 +89,16 @@ def plan(
         ids += [tokenizer.find(system.placeholder) or 0] * span.length
         kinds += [int(stream.kind)] * span.length
         supervised += [False] * span.length
-    if len(ids) + room > system.lm.context:
-        pictures_take = sum(span.length for span in spans)
-        raise InputError(
-            f"The prompt has {len(ids)} tokens ({pictures_take} for pictures) and {room} are asked for, but '{system.name}' "
-            f"holds {system.lm.context}; shorten the text, use fewer pictures or a smaller --max-tokens."
-        )
-    return Plan(tuple(ids), tuple(kinds), tuple(supervised), tuple(spans))
+    laid = Plan(tuple(ids), tuple(kinds), tuple(supervised), tuple(spans))
+    if len(laid) + max_tokens > system.lm.context:
+        raise InputError(_too_long(system, laid, max_tokens))
+    return laid
+
+
+def _too_long(system: System, laid: Plan, max_tokens: int) -> str:
+    left = system.lm.context - len(laid)
+    prompt = f"The prompt has {len(laid)} tokens" + (f", {laid.image_tokens} of them for pictures," if laid.spans else "")
+    asked = f" and max_tokens asks for {max_tokens} more" if max_tokens else ""
+    less = f"set max_tokens to {left} or less, or " if left > 0 else ""
+    fewer = " or use fewer pictures" if laid.spans else ""
+    return f"{prompt}{asked}, but '{system.name}' holds {system.lm.context}; {less}shorten the text{fewer}."

@@ -10,7 +10,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from anyvlm.errors import InputError
 from anyvlm.generate.engine import Delta, Engine
 from anyvlm.generate.sampling import Sampling
 from anyvlm.parts.norm import LayerNorm
@@ -122,13 +121,6 @@ def test_stop_strings_end_a_row(tiny: System, build: Callable, prompts: Callable
     deltas = run(vlm, prompts((9, 1)), Sampling(max_tokens=12, stop=(stop,)), numbers)
     assert "".join(delta.text for delta in deltas) == "".join(f"{id} " for id in free[:4])
     assert deltas[-1].finish == "stop"
-
-
-def test_too_long_is_said_before_anything_runs(tiny: System, build: Callable, prompts: Callable, numbers: type) -> None:
-    vlm = build(tiny)
-    with pytest.raises(InputError, match=r"100 tokens .* 29 more, .* is 128; .* max_tokens to 28 or less"):
-        Engine(vlm).generate(prompts((100, 0)), Sampling(max_tokens=29), decoders=[numbers()], ends=())
-    assert len(run(vlm, prompts((100, 0)), Sampling(max_tokens=28), numbers)) == 28
 
 
 def test_closing_frees_the_cache(

@@ -122,11 +122,25 @@ def test_mistakes_are_said_at_once(model: Model, tiny: System) -> None:
         model.ask(None, "  ")
     with pytest.raises(InputError, match="max_tokens"):
         model.ask(None, "Hi", max_tokens=-1)
-    with pytest.raises(InputError, match="context|holds"):
-        model.ask(None, "long " * 200, stream=True, max_tokens=10)
     blind = Model(model.system.but(streams={}), model.system.but(streams={}).build(), model.tokenizer, model.place)
     with pytest.raises(InputError, match="without vision"):
         blind.ask(picture(0), "What?")
+
+
+def test_too_long_is_said_before_anything_runs(model: Model) -> None:
+    """And at the very limit it runs to the end."""
+    taken = len(model.tokens(picture(0), "What is this?"))
+    left = model.system.lm.context - taken
+    said = rf"{taken} tokens, 4 of them for pictures, and max_tokens asks for {left + 1} more, but 'tiny' holds 512; set "
+    with pytest.raises(InputError, match=rf"{said}max_tokens to {left} or less, or shorten the text or use fewer pictures\.$"):
+        model.ask(picture(0), "What is this?", stream=True, max_tokens=left + 1)
+    with pytest.raises(InputError, match=r"max_tokens asks for 10 more, but 'tiny' holds 512; shorten the text\.$"):
+        model.ask(None, "long " * 200, max_tokens=10)
+    with pytest.raises(InputError, match=r"^The prompt has \d+ tokens, but 'tiny' holds 512; shorten the text\.$"):
+        model.tokens(None, "long " * 200)
+    assert model.features.encoded == 0
+    answer = model.ask(picture(0), "What is this?", max_tokens=left)
+    assert answer.usage.completion_tokens == left or answer.finish == "stop"
 
 
 def test_a_stop_string_of_the_template_ends_the_answer(model: Model) -> None:
