@@ -19,10 +19,10 @@ from transformers import (
 )
 
 from anyvlm.parts.catalog.llama import SMOLLM2_135M
+from anyvlm.registry import system
 from anyvlm.weights.gguf import Gguf
 from anyvlm.weights.gguf_tokenizer import read_tokenizer
 from anyvlm.weights.sources import resolve
-from anyvlm.zoo.pocket import SMOLLM2_WHEEL
 
 TEMPLATE = """{% for message in messages %}{{ message["role"].upper() + ": " }}{% for part in message["content"] \
 %}{% if part['type'] == 'image' %}<image>\n{% else %}{{ part['text'] }}{% endif %}{% endfor %} {% endfor %}ASSISTANT:"""
@@ -31,7 +31,7 @@ TEMPLATE = """{% for message in messages %}{{ message["role"].upper() + ": " }}{
 def write(directory: Path) -> None:
     """The model, its processor, and `picture.png` of 640 x 480."""
     spec = SMOLLM2_135M
-    path = resolve(SMOLLM2_WHEEL)
+    path = resolve(system("smollm2-135m-instruct").tokenizer)
     inner = read_tokenizer(path, Gguf(path).metadata).tokenizer
     inner.add_special_tokens(["<image>"])
     text = LlamaConfig(

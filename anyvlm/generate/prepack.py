@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Callable
 from functools import partial
 
@@ -24,8 +26,10 @@ def prepack(module: nn.Module) -> int:
         match ffn:
             case MLPModule() if packable(ffn.up) and ffn.spec.act in FUSED:
                 ffn.up, ffn.mid = Packed(ffn.up, ffn.spec.act), _same
+                _trim()
             case GLUModule() if packable(ffn.gate_up) and ffn.spec.act in FUSED:
                 ffn.gate_up, ffn.mid = PackedGate(ffn.gate_up, ffn.spec.act), _same
+                _trim()
     _replace(module, lambda child: Packed(child) if packable(child) else None)
     return sum(isinstance(each, (Packed, PackedGate)) for each in module.modules())
 
@@ -44,6 +48,12 @@ def unpack(module: nn.Module) -> int:
     return count
 
 
+def _trim() -> None:
+    """Hand back what was freed; glibc keeps it for itself (a packed weight does not fit into a plain one's place)."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
+
+
 def _same(x: Tensor) -> Tensor:
     return x
 
@@ -57,4 +67,5 @@ def _replace(module: nn.Module, other: Callable[[nn.Module], nn.Module | None]) 
         else:
             setattr(module, name, new)
             count += 1
+            _trim()
     return count

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import torch
@@ -192,7 +193,9 @@ def _fill(module: nn.Module, file: _File, device: torch.device, dtype: torch.dty
         if not torch.equal(file.tensors[repeat], file.tensors[of]):
             raise WeightsError(f"{repeat} should equal {of}, to which the system ties it, but does not.")
     places = _places(module)
-    for step in file.plan.steps:
+    shapes = file.tensors.shapes
+    # the largest first, while little else is in memory: dequantising takes a multiple of what comes out
+    for step in sorted(file.plan.steps, key=lambda step: -sum(prod(shapes[name]) for name in step.theirs)):
         # ops only move numbers, so the smaller type goes through them
         tensors = step.load([file.tensors[name].to(dtype) for name in step.theirs])
         for name, tensor in zip(step.ours, tensors, strict=True):
