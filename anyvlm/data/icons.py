@@ -22,9 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from anyvlm.data.fetch import Tarball, cache_dir, write_atomically
+from anyvlm.data.fetch import Tarball
 from anyvlm.data.names import VARIANT, Name, name, written
 from anyvlm.errors import InputError, WeightsError
+from anyvlm.weights.atomic import atomic_file
+from anyvlm.weights.sources import cache_directory
 
 Icon = NDArray[np.uint8]
 SIZE = 112  # pixels: half the side of a 224 px picture; larger icons are enlarged from this
@@ -163,7 +165,7 @@ def draw(icons: _IconSet, slug: str) -> Icon:
 
 
 def atlas_dir() -> Path:
-    return cache_dir() / "icons" / f"v{VERSION}"
+    return cache_directory() / "icons" / f"v{VERSION}"
 
 
 def _table() -> dict[str, dict[str, str]]:
@@ -171,7 +173,8 @@ def _table() -> dict[str, dict[str, str]]:
     if not path.exists():
         sets = {style: _icon_set(style) for style in STYLES}
         table = match(sets, {style: _code_points(style) for style in STYLES})
-        write_atomically(path, json.dumps(table, indent=0).encode())
+        with atomic_file(path) as partial:
+            partial.write_text(json.dumps(table, indent=0), encoding="utf-8")
     return cast(dict[str, dict[str, str]], json.loads(path.read_bytes()))
 
 
@@ -182,9 +185,8 @@ def _build_style(style: str) -> None:
         return
     icons = _icon_set(style)
     sheet = np.stack([draw(icons, theirs[style]) for theirs in _table().values() if style in theirs])
-    buffer = io.BytesIO()
-    np.save(buffer, sheet)
-    write_atomically(path, buffer.getvalue())
+    with atomic_file(path) as partial:
+        np.save(partial, sheet)
 
 
 def build(jobs: int = 1) -> Path:

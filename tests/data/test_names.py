@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from pathlib import Path
 
 import pytest
 
-from anyvlm.data.fetch import Tarball, write_atomically
+from anyvlm.data.fetch import Tarball
 from anyvlm.data.grammar import listed, plural
-from anyvlm.data.icons import HELD_OUT, TRAINING_STYLES, match
+from anyvlm.data.icons import HELD_OUT, TRAINING_STYLES, atlas_dir, match
 from anyvlm.data.names import name, written
-from anyvlm.errors import WeightsError
+from anyvlm.errors import NetworkError, WeightsError
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,6 @@ def test_match_needs_the_held_out_style_and_three_others() -> None:
     sets[TRAINING_STYLES[0]] = {"icons": {"pomme": drawn}}
     codes = {style: {"1f34e": "red-apple", "1f989": "owl"} for style in sets}
     codes[TRAINING_STYLES[0]] = {"1f34e": "pomme"}
-    pytest.importorskip("emoji")
     table = match(sets, codes)  # type: ignore[arg-type]
     assert list(table) == ["red apple"] and table["red apple"][TRAINING_STYLES[0]] == "pomme"
 
@@ -80,11 +81,18 @@ def test_a_package_with_the_wrong_digest_is_refused(tmp_path: Path, monkeypatch:
     assert not list(tmp_path.rglob("*.tgz"))
 
 
-def test_write_atomically_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: int) -> None:
-        raise OSError("no space")
+def test_nothing_is_fetched_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANYVLM_CACHE", str(tmp_path))
+    with pytest.raises(NetworkError, match="HF_HUB_OFFLINE"):
+        Tarball("@iconify-json/none", "1.0.0", "x").fetch()
+    assert list(tmp_path.rglob("*")) == []
 
-    monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(OSError, match="no space"):
-        write_atomically(tmp_path / "a" / "b.npy", b"123")
-    assert not list((tmp_path / "a").iterdir())
+
+def test_files_lie_in_the_one_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an earlier version put them, so that icons are not drawn twice."""
+    monkeypatch.setenv("ANYVLM_CACHE", str(tmp_path))
+    assert atlas_dir() == tmp_path / "icons" / "v1"
+    data = b"a tarball"
+    monkeypatch.setattr(Tarball, "_download", lambda self: data)
+    digest = base64.b64encode(hashlib.sha512(data).digest()).decode()
+    assert Tarball("@iconify-json/some", "1.0.0", digest).fetch() == tmp_path / "npm" / "some-1.0.0.tgz"
