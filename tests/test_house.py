@@ -136,6 +136,21 @@ def test_imports_are_declared_dependencies() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_the_extra_dev_holds_what_tests_import() -> None:
+    """So that no test is left out for want of a package; typefaces and word lists are found by name, not imported."""
+    from anyvlm.data.words import PACKAGES
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    assert "anyvlm[hub,train]" in extras["dev"]
+    lines = [*project["dependencies"], *extras["hub"], *extras["train"], *extras["dev"]]
+    known = {module_of(line) for line in lines} | {"anyvlm", "tests", *sys.stdlib_module_names}
+    trees = [ast.parse(path.read_text()) for path in (ROOT / "tests").rglob("*.py")]
+    wanted = {name.split(".")[0] for tree in trees for _, name in imported(tree)} | set(PACKAGES)
+    assert wanted <= known, wanted - known
+    assert set(PACKAGES) <= {module_of(line) for line in extras["train"]}
+
+
 def test_dependencies_stay_light() -> None:
     """The core pulls nothing that compiles, no torchvision and no transformers; torch is bounded to tested versions."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -32,6 +32,8 @@ _FACES = (
     ("font_hanken_grotesk", "HankenGrotesk-Medium.otf"),
     ("font_amatic_sc", "AmaticSC-Bold.ttf"),
 )
+PACKAGES = tuple(dict.fromkeys(package for package, _ in (*_LISTS, *_FACES)))
+"""Where words and typefaces come from."""
 
 
 def _file(package: str, *inside: str) -> Path:

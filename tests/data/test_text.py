@@ -13,13 +13,7 @@ from anyvlm.data.score import correct
 from anyvlm.data.words import words
 
 
-@pytest.fixture
-def word_packages() -> None:
-    for package in ("mnemonic", "xkcdpass", "font_roboto", "font_lato"):
-        pytest.importorskip(package)
-
-
-def test_words_for_evaluation_are_never_trained_on(word_packages: None) -> None:
+def test_words_for_evaluation_are_never_trained_on() -> None:
     seen, kept = set(words(False)), set(words(True))
     assert not seen & kept and len(seen) >= 2_000 and 0.08 < len(kept) / len(seen | kept) < 0.12
     rng = np.random.default_rng(0)
@@ -29,7 +23,7 @@ def test_words_for_evaluation_are_never_trained_on(word_packages: None) -> None:
     assert {reading(rng, evaluation=True).turns[0].key for _ in range(20)} <= kept
 
 
-def test_text_is_drawn_inside_and_can_be_seen(word_packages: None) -> None:
+def test_text_is_drawn_inside_and_can_be_seen() -> None:
     rng = np.random.default_rng(1)
     for _ in range(80):
         sample = reading(rng)
@@ -41,7 +35,7 @@ def test_text_is_drawn_inside_and_can_be_seen(word_packages: None) -> None:
         assert sample.image[box.y0 : box.y1, box.x0 : box.x1].std() > 8
 
 
-def test_letters_spell_the_word_under_their_boxes(word_packages: None) -> None:
+def test_letters_spell_the_word_under_their_boxes() -> None:
     rng = np.random.default_rng(2)
     for _ in range(40):
         sample = spelled(rng)
@@ -69,7 +63,6 @@ def test_easy_vqa_sentences(question: str, answer: str, said: str) -> None:
 
 
 def test_easy_vqa_questions_are_put_in_true_sentences() -> None:
-    pytest.importorskip("easy_vqa")
     rng = np.random.default_rng(0)
     for _ in range(60):
         sample = quiz.quiz(rng)

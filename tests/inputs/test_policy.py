@@ -90,12 +90,17 @@ def test_pixels_equal_transformers(name: str, width: int, height: int, seed: int
     assert np.array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("name", PAIRS)
-@pytest.mark.parametrize("size", [(1, 1), (1, 200), (200, 1), (2000, 10), (3, 597), (224, 224), (336, 335)])
+EXTREMES = [
+    (name, size)
+    for name in PAIRS
+    for size in [(1, 1), (1, 200), (200, 1), (2000, 10), (3, 597), (224, 224), (336, 335)]
+    if name != "pixtral" or max(size) <= 128 * min(size)  # beyond, the reference asks for a side of 0 pixels
+]
+
+
+@pytest.mark.parametrize(("name", "size"), EXTREMES)
 def test_pixels_equal_transformers_at_extremes(name: str, size: tuple[int, int]) -> None:
     processor, policy = PAIRS[name]
-    if name == "pixtral" and max(size) > 128 * min(size):
-        pytest.skip("the reference asks for a side of 0 pixels")
     image = noise(*size, seed=1)
     assert np.array_equal(policy.apply(image), reference(processor, image))
 

@@ -14,7 +14,8 @@ from anyvlm.parts.attention import attend
 def test_products_equal_the_fused_kernel(kv_heads: int, kind: str) -> None:
     q = torch.randn(2, 6, 7, 8, requires_grad=True)
     k, v = (torch.randn(2, kv_heads, 7, 8, requires_grad=True) for _ in range(2))
-    added = torch.zeros(2, 1, 7, 7).masked_fill(torch.rand(2, 1, 7, 7).argsort(-1) < 3, -torch.inf) if kind == "masked" else None
+    hidden = torch.rand(2, 1, 7, 7).argsort(-1) < 3
+    added = torch.zeros(2, 1, 7, 7).masked_fill(hidden, -torch.inf) if kind == "masked" else None
     ours = attend(q, k, v, added, kind == "causal")
     theirs = F.scaled_dot_product_attention(q, k, v, attn_mask=added, is_causal=kind == "causal", enable_gqa=True)
     assert torch.allclose(ours, theirs, atol=1e-6)

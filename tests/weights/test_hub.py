@@ -100,7 +100,6 @@ def ask(home: Path, endpoint: str, *repos: str) -> list[str]:
 
 
 def test_hub(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("huggingface_hub")
     repos = ("anna/safe#", "anna/safe", "anna/old", "anna/empty", "anna/gated", "anna/none", "anna/safe@nope")
     small, safe, old, empty, gated, none, revision = ask(tmp_path, server, *repos)
     assert small == "config.json"
@@ -121,7 +120,6 @@ def test_hub(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_no_network(tmp_path: Path) -> None:
-    pytest.importorskip("huggingface_hub")
     (line,) = ask(tmp_path, "http://127.0.0.1:9", "anna/safe")
     assert line.startswith("NetworkError Could not fetch anna/safe from the hub"), line
 
