@@ -50,6 +50,10 @@ class _File:
     updates: dict[str, tuple[str, str]]
 
 
+_Updates = dict[str, list[tuple[Tensors, str, str]]]
+"""For the name of a weight: where its low-rank updates are, and the names of their halves a and b."""
+
+
 def find(name: str | Path, template: Template | None = None) -> System | VisionSystem:
     """The system of a registry name, a directory, a GGUF file, or a hub repository "owner/name"."""
     if isinstance(name, str) and name in registry.SYSTEMS:
@@ -93,12 +97,10 @@ def load_module(
     shapes = {name: tuple(p.shape) for name, p in module.named_parameters()}
     files = _open(system, shapes)
     audit([(_plain_shapes(file), file.plan) for file in files], shapes, system.fresh)
-    _audit_updates(files, shapes)
+    updates = _updates(files, shapes)
     dtype = dtype or _dtype(files)
     for file in files:
-        _fill(module, file, torch.device(device), dtype)
-    for file in files:
-        _update(module, file)
+        _fill(module, file, updates, torch.device(device), dtype)
     _freshen(module, torch.device(device), dtype)
     return module.eval()
 
@@ -164,15 +166,21 @@ def _plain_shapes(file: _File) -> dict[str, tuple[int, ...]]:
     return {name: shape for name, shape in file.tensors.shapes.items() if not name.startswith("lora.")}
 
 
-def _audit_updates(files: list[_File], shapes: Mapping[str, tuple[int, ...]]) -> None:
+def _updates(files: list[_File], shapes: Mapping[str, tuple[int, ...]]) -> _Updates:
+    """All low-rank updates by the weight they change. Raises WeightsError for one that no weight of a checkpoint takes."""
+    filled = {name: shapes[name] for file in files for step in file.plan.steps for name in step.ours}
+    updates: _Updates = {}
     for file in files:
         for layer, (a, b) in file.updates.items():
-            (rank, into), (out, also) = (file.tensors.shapes[name] for name in (a, b))
-            if rank != also or shapes.get(f"{layer}.weight") != (out, into):
+            name = f"{layer}.weight"
+            (rank, into), (out, also) = (file.tensors.shapes[tensor] for tensor in (a, b))
+            if rank != also or filled.get(name) != (out, into):
                 raise WeightsError(
                     f"The low-rank update of {layer} ({out} x {also}, {rank} x {into}) does not fit its weight "
-                    f"{shapes.get(f'{layer}.weight', 'which the system does not have')}."
+                    f"{filled.get(name, 'which no checkpoint fills')}."
                 )
+            updates.setdefault(name, []).append((file.tensors, a, b))
+    return updates
 
 
 def _dtype(files: list[_File]) -> torch.dtype:
@@ -188,7 +196,7 @@ def _dtype(files: list[_File]) -> torch.dtype:
 # Filling --------------------------------------------------------------------------------------------------------------
 
 
-def _fill(module: nn.Module, file: _File, device: torch.device, dtype: torch.dtype) -> None:
+def _fill(module: nn.Module, file: _File, updates: _Updates, device: torch.device, dtype: torch.dtype) -> None:
     for repeat, of in file.plan.ties:
         if not torch.equal(file.tensors[repeat], file.tensors[of]):
             raise WeightsError(f"{repeat} should equal {of}, to which the system ties it, but does not.")
@@ -196,10 +204,13 @@ def _fill(module: nn.Module, file: _File, device: torch.device, dtype: torch.dty
     shapes = file.tensors.shapes
     # the largest first, while little else is in memory: dequantising takes a multiple of what comes out
     for step in sorted(file.plan.steps, key=lambda step: -sum(prod(shapes[name]) for name in step.theirs)):
-        # ops only move numbers, so the smaller type goes through them
-        tensors = step.load([file.tensors[name].to(dtype) for name in step.theirs])
+        # ops only move numbers, so the smaller type goes through them; what is updated is rounded once, after the sum
+        through = torch.float32 if any(name in updates for name in step.ours) else dtype
+        tensors = step.load([file.tensors[name].to(through) for name in step.theirs])
         for name, tensor in zip(step.ours, tensors, strict=True):
-            _assign(places[name], tensor.to(device))
+            for source, a, b in updates.get(name, ()):
+                tensor = torch.addmm(tensor, source[b].to(torch.float32), source[a].to(torch.float32))
+            _assign(places[name], tensor.to(device, dtype))
 
 
 def _places(module: nn.Module) -> dict[str, list[tuple[nn.Module, str]]]:
@@ -217,14 +228,6 @@ def _assign(places: list[tuple[nn.Module, str]], tensor: Tensor) -> None:
     parameter = nn.Parameter(tensor, requires_grad=tensor.is_floating_point())
     for owner, leaf in places:
         setattr(owner, leaf, parameter)
-
-
-@torch.no_grad()
-def _update(module: nn.Module, file: _File) -> None:
-    for layer, (a, b) in file.updates.items():
-        weight = module.get_submodule(layer).get_parameter("weight")
-        update = file.tensors[b].to(weight.device, torch.float32) @ file.tensors[a].to(weight.device, torch.float32)
-        weight.data = (weight.data.to(torch.float32) + update).to(weight.dtype)
 
 
 def _freshen(module: nn.Module, device: torch.device, dtype: torch.dtype) -> None:

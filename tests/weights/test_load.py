@@ -222,9 +222,12 @@ def test_low_rank_updates_and_int8_matrices(tmp_path: Path) -> None:
         else:
             step = weight.abs().amax(-1, keepdim=True) / 127 if weight.ndim == 2 else weight.abs() * 2**-10
             assert ((module.get_parameter(name) - weight).abs() <= step * 0.51 + 1e-6).all()
+    rounded = load_module(system, dtype=torch.bfloat16)
+    for name, weight in module.named_parameters():
+        assert torch.equal(rounded.get_parameter(name), weight.bfloat16()), name  # rounded once, after the update
 
 
-@pytest.mark.parametrize("fault", ["half", "layer", "shape"])
+@pytest.mark.parametrize("fault", ["half", "layer", "shape", "fresh"])
 def test_updates_that_do_not_fit(fault: str, tmp_path: Path) -> None:
     module = random_module(LLAVA)
     state = {n: p.detach().clone() for n, p in module.named_parameters()}
@@ -232,10 +235,12 @@ def test_updates_that_do_not_fit(fault: str, tmp_path: Path) -> None:
     state[f"lora.{layer}.a"] = torch.zeros(2, 31 if fault == "shape" else 32)
     if fault != "half":
         state[f"lora.{layer}.b"] = torch.zeros(32, 2)
+    if fault == "fresh":
+        del state[f"{layer}.weight"]
     write(tmp_path, state)
     here = Checkpoint(source=Directory(path=str(tmp_path)), layouts=(OURS,))
     with pytest.raises(WeightsError, match=layer):
-        load_module(LLAVA.but(checkpoints=(here,)))
+        load_module(LLAVA.but(checkpoints=(here,), fresh=("lm.*",)))
 
 
 def test_our_own_directory_is_refused_where_the_spec_is_of_another_version(tmp_path: Path) -> None:
