@@ -6,16 +6,19 @@ The content is written to a sibling with a temporary name, forced to disk, and r
 from __future__ import annotations
 
 import ctypes
+import glob
 import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from anyvlm.errors import WeightsError
 
+_DAY = 24 * 60 * 60.0
 
 @contextmanager
 def atomic_file(target: Path) -> Iterator[Path]:
@@ -26,8 +29,7 @@ def atomic_file(target: Path) -> Iterator[Path]:
     target = Path(os.path.realpath(target))
     partial: Path | None = None
     with _explained(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+        partial = _beside(target)
         try:
             yield partial / target.name
             _sync(partial / target.name)
@@ -52,8 +54,7 @@ def atomic_directory(target: Path, *, marker: str) -> Iterator[Path]:
                 f"{target} exists and was not written by anyvlm (no {marker} in it); choose a new directory, or empty "
                 "it first."
             )
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+        partial = _beside(target)
         try:
             yield partial
             for folder, _, files in os.walk(partial, topdown=False):
@@ -68,6 +69,16 @@ def atomic_directory(target: Path, *, marker: str) -> Iterator[Path]:
             _sync(target.parent)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def _beside(target: Path) -> Path:
+    """A new temporary directory beside ``target``; what killed writers left there, a day old or older, is removed."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
+        with suppress(OSError):  # another writer has just removed it
+            if time.time() - left.stat().st_mtime > _DAY:
+                shutil.rmtree(left)
+    return Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
 
 
 @contextmanager

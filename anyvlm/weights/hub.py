@@ -24,16 +24,17 @@ def snapshot(repo: str, revision: str, *, weights: bool = True) -> Path:
     """
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", repo):
         raise WeightsError(f"'{repo}' is not the name of a hub repository; it looks like owner/name.")
+    found = cached(repo, revision)
+    complete = found is not None and (not weights or _holds(found, *_WEIGHTS))
     if offline():
-        if found := cached(repo, revision):
+        if found and complete:
             return found
-        raise NetworkError(
-            f"{repo} is not in the hub cache and HF_HUB_OFFLINE is set; unset it once to fetch the repository."
-        )
+        what = f"The weights of {repo} are" if found else f"{repo} is"
+        raise NetworkError(f"{what} not in the hub cache and HF_HUB_OFFLINE is set; unset it once to fetch what is missing.")
     try:
         import huggingface_hub
     except ImportError as error:
-        if found := cached(repo, revision):
+        if found and complete:
             return found
         raise WeightsError(f"To fetch {repo} from the hub, install the extra: pip install 'anyvlm[hub]'.") from error
     from huggingface_hub import errors
@@ -41,7 +42,7 @@ def snapshot(repo: str, revision: str, *, weights: bool = True) -> Path:
     try:
         for kinds in _WEIGHTS if weights else ([],):
             found = Path(huggingface_hub.snapshot_download(repo, revision=revision, allow_patterns=_SMALL + kinds))
-            if not weights or any(next(found.rglob(pattern), None) for pattern in kinds):
+            if not weights or _holds(found, kinds):
                 return found
     except errors.GatedRepoError as error:
         raise NetworkError(
@@ -59,6 +60,11 @@ def snapshot(repo: str, revision: str, *, weights: bool = True) -> Path:
             "has arrived is kept)."
         ) from error
     raise WeightsError(f"{repo} at revision '{revision}' holds no weights (*.safetensors, *.gguf, *.bin, *.pt, *.pth).")
+
+
+def _holds(folder: Path, *kinds: list[str]) -> bool:
+    """Whether files of one of these kinds are there."""
+    return any(next(folder.rglob(pattern), None) for patterns in kinds for pattern in patterns)
 
 
 def cached(repo: str, revision: str) -> Path | None:

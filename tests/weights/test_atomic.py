@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -98,6 +99,22 @@ def test_two_renames_where_the_kernel_cannot_swap(tmp_path: Path) -> None:
     atomic._replace(tmp_path / "new", tmp_path / "target")
     assert (tmp_path / "target" / "a").read_text() == "new"
     assert list(tmp_path.iterdir()) == [tmp_path / "target"]
+
+
+def test_what_a_killed_writer_left_is_removed_a_day_later(tmp_path: Path) -> None:
+    """Only that: another writer may be at work, and other names are none of our business."""
+    yesterday = time.time() - 25 * 60 * 60
+    for name, age in ((".a[1].old.partial", yesterday), (".a[1].new.partial", time.time()), (".b.old.partial", yesterday)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "half.bin").write_bytes(bytes(100))
+        os.utime(tmp_path / name, (age, age))
+    with atomic_directory(tmp_path / "a[1]", marker="spec.json") as partial:
+        fill(partial, "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a[1].new.partial", ".b.old.partial", "a[1]"]
+    os.utime(tmp_path / ".a[1].new.partial", (yesterday, yesterday))
+    with atomic_file(tmp_path / "a[1]" / "spec.json") as file:
+        file.write_text("{}")
+    assert (tmp_path / ".a[1].new.partial").exists()  # beside another target
 
 
 FULL = """

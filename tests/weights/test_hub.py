@@ -115,8 +115,23 @@ def test_hub(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     for name in ("main", COMMIT):
         assert (snapshot("anna/safe", name) / "model.safetensors").read_bytes() == b"safe"
-    with pytest.raises(NetworkError, match="HF_HUB_OFFLINE is set"):
+    with pytest.raises(NetworkError, match="^anna/none is not in the hub cache and HF_HUB_OFFLINE is set"):
         snapshot("anna/none", "main")
+
+
+def test_small_files_alone_are_not_taken_for_a_model(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`show` fetches no weights; what was fetched for it must not look like a broken checkpoint later."""
+    (small,) = ask(tmp_path, server, "anna/safe#")
+    assert small == "config.json"
+    (line,) = ask(tmp_path, "http://127.0.0.1:9", "anna/safe")
+    assert line.startswith("NetworkError Could not fetch anna/safe from the hub")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert (snapshot("anna/safe", "main", weights=False) / "config.json").is_file()
+    with pytest.raises(NetworkError, match="^The weights of anna/safe are not in the hub cache and HF_HUB_OFFLINE"):
+        snapshot("anna/safe", "main")
+    (line,) = ask(tmp_path, server, "anna/safe")
+    assert line == "config.json model.safetensors"
 
 
 def test_no_network(tmp_path: Path) -> None:
