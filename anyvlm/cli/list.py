@@ -62,9 +62,9 @@ def _print(systems: dict[str, Row | None]) -> None:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False, pad_edge=False)
     table.add_column("system", no_wrap=True, style="bold")
     table.add_column("family", no_wrap=True)
-    table.add_column("size", no_wrap=True, justify="right")
+    table.add_column("parameters", no_wrap=True, justify="right")
     table.add_column("licence")
-    table.add_column("tests", no_wrap=True, style="green")
+    table.add_column("ring", no_wrap=True, style="green")
     for name, row in systems.items():
         table.add_row(name, *((row.family, short(row.parameters), row.license, row.ring) if row else ()))
     console.print(table)

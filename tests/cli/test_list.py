@@ -37,7 +37,9 @@ def own_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 def test_one_line_per_system() -> None:
     """Also where no terminal says how wide it is, so that grep finds whole rows."""
-    lines = {line.split()[0]: line.split()[1:] for line in run("list").out.splitlines()[2:]}
+    head, _, *rows = run("list").out.splitlines()
+    assert head.split() == ["system", "family", "parameters", "licence", "ring"]
+    lines = {line.split()[0]: line.split()[1:] for line in rows}
     assert list(lines) == list(SYSTEMS)
     assert lines["llava-1.5-7b"] == ["llava", "7.06", "B", "Llama", "2", "community", "parity"]
     assert lines["anyvlm-pocket"] == ["llava", "150.7", "M", "Apache-2.0"]
