@@ -22,11 +22,8 @@ parity:              ## compare with the references and write the ledger
 	python -m anyvlm.ledger .ledger.jsonl
 	rm -f .ledger.jsonl
 
-# Scripts that print one table each; benchmarks/pocket.py scores answers instead, for a good while.
-SPEED = $(filter-out benchmarks/pocket.py,$(wildcard benchmarks/[a-z]*.py))
-
-bench:               ## measure against transformers, in alternating runs
-	for script in $(SPEED); do python $$script || exit 1; done
+bench:               ## measure against transformers, in alternating runs; writes docs/benchmarks.md
+	python benchmarks/run_all.py
 
 docs:                ## write the tables of docs/ from the code
 	python docs/systems.py

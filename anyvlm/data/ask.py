@@ -42,6 +42,15 @@ def direction(a: Box, b: Box) -> str | None:
     return None
 
 
+def tenths(box: Box) -> str:
+    """Where the middle of a thing lies: "3, 5" is three tenths from the left and five from the top.
+
+    Relations are answered with both places first: a small model finds each in one step and then compares them in words.
+    """
+    x, y = (int(10 * c / SIDE) for c in box.centre)
+    return f"{x}, {y}"
+
+
 def region(box: Box) -> str | None:
     """The corner (or "center") that a box lies in, or None near the lines between them."""
     x, y = (c / SIDE for c in box.centre)
@@ -106,7 +115,8 @@ def relations(rng: Generator, boxes: Sequence[Box], the: Mapping[str, str]) -> l
         return []
     a, b, where = pairs[int(rng.integers(len(pairs)))]
     subject, other = the[a.name], the[b.name]
-    fact = f"{capital(subject)} is {DIRECTIONS[where]} {other}."
+    seen = f"{capital(subject)} is at {tenths(a)} and {other} at {tenths(b)}"
+    fact = f"{seen}, so it is {DIRECTIONS[where].removesuffix(' of')}."
     turns: list[Turn] = []
     form = int(rng.integers(5))
     if form == 0:

@@ -96,6 +96,20 @@ def scatter(rng: Generator, atlas: Atlas) -> Sample:
     return Sample(canvas, tuple(boxes), _unique(rng, turns), "scatter")
 
 
+def places(rng: Generator, atlas: Atlas) -> Sample:
+    """Two to four different icons far apart: directions between them from all sides, and the places of each."""
+    canvas, boxes, names = background(rng), list[Box](), dict[str, Name]()
+    for thing in _distinct(rng, atlas, int(rng.integers(2, 5))):
+        icon = _drawn(rng, atlas, thing, int(rng.integers(48, 85)))
+        place = None if thing.plural else find_place(rng, (icon.shape[1], icon.shape[0]), boxes)
+        if place:
+            boxes.append(_add(canvas, icon, *place, thing))
+            names[thing.key] = thing
+    the = {key: thing.the for key, thing in names.items()}
+    turns = [turn for _ in range(6) for turn in ask.relations(rng, boxes, the)] + ask.positions(rng, boxes, names)
+    return Sample(canvas, tuple(boxes), _unique(rng, turns), "places") if turns else places(rng, atlas)
+
+
 def copies(rng: Generator, atlas: Atlas) -> Sample:
     """One to six copies of one icon, sometimes among others: how many of each, and how many in all."""
     while not countable(thing := ask.pick(rng, atlas.names)):

@@ -14,7 +14,7 @@ from anyvlm.data.icons import HELD_OUT, Atlas, open_atlas
 from anyvlm.data.quiz import quiz
 from anyvlm.data.reading import letters, reading, spelled
 from anyvlm.data.sample import Box, Sample, Turn
-from anyvlm.data.scatter import copies, grid, scatter, single
+from anyvlm.data.scatter import copies, grid, places, scatter, single
 from anyvlm.data.shapes import shapes
 from anyvlm.errors import InputError
 
@@ -25,6 +25,7 @@ GENERATORS: dict[str, Callable[[Generator, Atlas], Sample]] = {
     "scatter": scatter,
     "grid": grid,
     "copies": copies,
+    "places": places,
     "shapes": lambda rng, _: shapes(rng),
     "reading": lambda rng, _: reading(rng),
     "spelled": lambda rng, _: spelled(rng),

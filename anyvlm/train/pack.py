@@ -13,9 +13,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from anyvlm.system import VLM
-from anyvlm.train.lora import lora_tensors
+from anyvlm.system import VLM, Lora
+from anyvlm.train.lora import add_lora, lora_tensors
 from anyvlm.weights.atomic import atomic_file
+from anyvlm.weights.load import dequantised
+from anyvlm.weights.readers import open_tensors
 
 
 def pack(vlm: VLM, path: Path) -> None:
@@ -23,6 +25,19 @@ def pack(vlm: VLM, path: Path) -> None:
     trained = {n: p.detach() for n, p in vlm.named_parameters() if n.startswith(("encoders.", "connectors."))}
     with atomic_file(path) as temporary:
         save_file(quantised(trained | lora_tensors(vlm)), temporary)
+
+
+def unpack(vlm: VLM, path: Path, lora: Lora) -> None:
+    """Take over a packed file, to train on from it; `lora`: how its updates were made. Undoes `pack`, up to rounding."""
+    add_lora(vlm, lora)
+    places, tensors = dict(vlm.named_parameters()), dequantised(open_tensors(path))
+    for name, tensor in tensors.items():
+        if name.startswith("lora."):
+            layer, _, leaf = name.removeprefix("lora.").rpartition(".")
+            shrink = lora.alpha / lora.rank if leaf == "b" else 1.0  # the scale is stored inside b
+            places[f"{layer}.{leaf}"].data.copy_(tensor / shrink)
+        else:
+            places[name].data.copy_(tensor)
 
 
 def quantised(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

