@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -51,3 +53,14 @@ def systems() -> tuple[str, ...]:
     from anyvlm.registry import SYSTEMS
 
     return tuple(SYSTEMS)
+
+
+class _Front(ModuleType):
+    """The package. `anyvlm.system` is a function; the file of that name, once imported, must not hide it."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name != "system" or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Front

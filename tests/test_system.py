@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -121,3 +123,12 @@ def test_tiny_keeps_what_makes_a_system_itself() -> None:
     assert small.streams["image"].encoder.depth == full.streams["image"].encoder.depth
     assert isinstance(small.streams["image"].policy, ImagePolicy) and small.streams["image"].policy.fit == "pad"
     assert sum(parameter.numel() for parameter in small.build().parameters()) < 1_000_000
+
+
+def test_the_function_survives_the_module_of_its_name() -> None:
+    """`anyvlm.system("...")` works before and after something has imported `anyvlm/system.py`."""
+    code = (
+        "import anyvlm; a = anyvlm.system('llava-1.5-7b'); from anyvlm.system import System;"
+        "assert anyvlm.system('llava-1.5-7b') == a and isinstance(a, System)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -32,12 +32,12 @@ def unpack(vlm: VLM, path: Path, lora: Lora) -> None:
     add_lora(vlm, lora)
     places, tensors = dict(vlm.named_parameters()), dequantised(open_tensors(path))
     for name, tensor in tensors.items():
-        if name.startswith("lora."):
-            layer, _, leaf = name.removeprefix("lora.").rpartition(".")
-            shrink = lora.alpha / lora.rank if leaf == "b" else 1.0  # the scale is stored inside b
-            places[f"{layer}.{leaf}"].data.copy_(tensor / shrink)
-        else:
+        layer, _, leaf = name.rpartition(".")
+        if name in places:
             places[name].data.copy_(tensor)
+            continue
+        shrink = lora.alpha / lora.rank if leaf == "b" else 1.0  # the scale is stored inside b
+        places[f"{layer.removeprefix('lora.')}.{leaf}"].data.copy_(tensor / shrink)
 
 
 def quantised(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

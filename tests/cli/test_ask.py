@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,9 @@ def test_interrupt(tiny: Path) -> None:
     """Ctrl-C ends the command with 130 and says nothing."""
     command = [sys.executable, "-m", "anyvlm", "ask", QUESTION, "-m", str(tiny), "--max-tokens", "380"]
     command += ["--temperature", "2", "--seed", "1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    # a shell starts background jobs with interrupts ignored, and so may whatever runs the tests
+    heed = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed) as process:
         assert process.stdout is not None and process.stderr is not None
         assert process.stdout.read(1)
         process.send_signal(signal.SIGINT)
