@@ -114,14 +114,8 @@ YI_VL = Template(
 )
 """Yi-VL (``mm_default``); Yi's tokenizer has no bos in front."""
 
-MAYA = Template(
+MAYA = VICUNA_V1.but(
     bos="<BOS_TOKEN>",
-    system=_USER,
-    system_close=" ",
-    user_open="USER: ",
-    user_close=" ",
-    answer_open="ASSISTANT:",
-    answer_space=" ",
     answer_end="<|END_OF_TURN_TOKEN|>",
     specials=("<BOS_TOKEN>", "<|END_OF_TURN_TOKEN|>"),
     stop=("<|END_OF_TURN_TOKEN|>",),

@@ -29,6 +29,7 @@ from anyvlm.data.shapes import SHAPES
 from anyvlm.inputs.collate import collate
 from anyvlm.inputs.messages import Message, Picture
 from anyvlm.inputs.plan import Plan, plan
+from anyvlm.inputs.template import Piece
 from anyvlm.inputs.tokenizer import Tokenizer
 from anyvlm.keys import Layout, Mount, convert, match
 from anyvlm.parts.catalog.dinov2 import DINOV2_HF
@@ -99,7 +100,7 @@ def pixels(sample: Sample) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Objects:
-    """Pictures and what is where. weight_ONc: share of every row in each object; truth_O: its number in `vocabulary`."""
+    """Pictures and what is where. weight_Oc: share of every row in each object; truth_O: its number in `vocabulary`."""
 
     image: Pixels
     picture_O: Tensor
@@ -123,7 +124,8 @@ def objects(stage: Stage, step: int) -> Objects:
 def picture(samples: list[Sample]) -> Pixels:
     """The patches of several samples' pictures."""
     x = torch.stack([torch.from_numpy(pixels(sample)) for sample in samples])
-    return Pixels(patches(x, 14), ((1, 16, 16),) * len(samples))
+    stream = POCKET.streams["image"]
+    return Pixels(patches(x, stream.encoder.patch), (stream.patches(SIDE, SIDE),) * len(samples))
 
 
 def cover(box: Box) -> Tensor:
@@ -139,8 +141,8 @@ def cover(box: Box) -> Tensor:
 
 def name_embeddings(vlm: VLM, tokenizer: Tokenizer) -> Tensor:
     """(K, D) the language model's own word vectors of every name, averaged over its tokens."""
-    encode = tokenizer._inner.encode
-    ids = [encode(name if len(name) == 1 else f" {name}", add_special_tokens=False).ids for name in vocabulary()]
+    pieces = [Piece(name if len(name) == 1 else f" {name}", "user") for name in vocabulary()]
+    ids = [tokenizer.encode([piece]).ids for piece in pieces]
     table = vlm.lm.embed.weight.detach().float()
     return torch.stack([table[torch.tensor(row)].mean(0) for row in ids])
 
