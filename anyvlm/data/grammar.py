@@ -96,20 +96,21 @@ COUNTING = (
 )
 PRESENCE = ("Is there {} in the picture?", "Is there {} here?", "Do you see {}?", "Does the picture show {}?")
 PRESENCE_PLURAL = ("Are there {} in the picture?", "Are there {} here?", "Do you see {}?", "Does the picture show {}?")
+# First the letters, then the word: a small model finds one letter at a time and puts them together in words.
 READING = (
-    ("What does the text say?", 'The text says "{}".'),
-    ("Read the text.", 'The text says "{}".'),
-    ("Read the text in the image.", 'The text says "{}".'),
-    ("What is written here?", 'It says "{}".'),
-    ("What does it say?", 'It says "{}".'),
-    ("What does the sign say?", 'It says "{}".'),
-    ("What text is in the picture?", 'The picture says "{}".'),
-    ("What is written in the picture?", 'The picture says "{}".'),
+    ("What does the text say?", 'The text says {}: "{}".'),
+    ("Read the text.", 'The text says {}: "{}".'),
+    ("Read the text in the image.", 'The text says {}: "{}".'),
+    ("What is written here?", 'It says {}: "{}".'),
+    ("What does it say?", 'It says {}: "{}".'),
+    ("What does the sign say?", 'It says {}: "{}".'),
+    ("What text is in the picture?", 'The picture says {}: "{}".'),
+    ("What is written in the picture?", 'The picture says {}: "{}".'),
 )
 READING_WORD = (
     *READING,
-    ("What word is this?", 'The word is "{}".'),
-    ("Which word is written here?", 'The word is "{}".'),
+    ("What word is this?", 'The word is {}: "{}".'),
+    ("Which word is written here?", 'The word is {}: "{}".'),
 )
 SPELLING = ("Spell the word in the picture.", "How is the word spelled?", "Which letters are in the picture?")
 BACKGROUND = (

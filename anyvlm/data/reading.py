@@ -12,6 +12,7 @@ from anyvlm.data.paint import background
 from anyvlm.data.sample import SIDE, Box, Pixels, Sample, Turn
 from anyvlm.data.words import faces, font, words
 
+ROW = 28  # pixels that one row of the connector sees, each way
 PADDING = 6  # pixels kept free around the text
 
 
@@ -59,7 +60,7 @@ def write(rng: Generator, canvas: Pixels, lines: list[str]) -> tuple[Pixels, Box
 def reading(rng: Generator, evaluation: bool = False) -> Sample:
     """One to four words, or a number; `evaluation` draws single words that training never shows."""
     vocabulary = words(evaluation)
-    number = 1 if evaluation else int(rng.choice((1, 2, 3, 4), p=(0.45, 0.25, 0.2, 0.1)))
+    number = 1 if evaluation else int(rng.choice((1, 2, 3, 4), p=(0.64, 0.2, 0.11, 0.05)))
     if not evaluation and rng.random() < 0.08:
         lines = [str(rng.integers(0, 10 ** int(rng.integers(1, 5))))]
     else:
@@ -72,13 +73,13 @@ def reading(rng: Generator, evaluation: bool = False) -> Sample:
         canvas = background(rng)
     image, box = write(rng, canvas, lines)
     shown = " ".join(lines)
-    forms = READING_WORD if " " not in shown and not shown.isdigit() else READING
-    question, answer = pick(rng, forms)
-    turns = [Turn(question, answer.format(shown), shown.lower(), "reading")]
-    if len(shown) > 1 and shown.isalpha() and not evaluation:
-        letters = " ".join(shown.lower())
-        turns.insert(int(rng.integers(2)), Turn(pick(rng, SPELLING), f"It is spelled {letters}.", letters, "spelling"))
-    return Sample(image, (box,), tuple(turns), "reading")
+    spelling = ", ".join(" ".join(word) for word in shown.lower().split())
+    if not evaluation and rng.random() < 0.1:
+        turn = Turn(pick(rng, SPELLING), f"It is spelled {spelling}.", spelling, "spelling")
+    else:
+        question, answer = pick(rng, READING_WORD if shown.isalpha() else READING)
+        turn = Turn(question, answer.format(spelling, shown), shown.lower(), "reading")
+    return Sample(image, (box,), (turn,), "reading")
 
 
 def letters(rng: Generator) -> Sample:
@@ -89,7 +90,11 @@ def letters(rng: Generator) -> Sample:
 
 
 def spelled(rng: Generator) -> Sample:
-    """One upright word, with a box for every letter, for aligning rows with letters; it asks nothing."""
+    """One upright word, with a one pixel wide box in the middle of every letter; it asks nothing.
+
+    For aligning rows with letters. A row of the connector may see two letters, and their order must not be lost: the
+    letter in its left half is named in lower case and that in its right half in upper case, however they are drawn.
+    """
     text = pick(rng, words(False))
     text = pick(rng, (str.lower, str.lower, str.capitalize, str.upper))(text)
     canvas = background(rng)
@@ -106,8 +111,9 @@ def spelled(rng: Generator) -> Sample:
     ImageDraw.Draw(image).text((x - left, y - top), text, _ink(rng, canvas), face_font)
     edges = [x - left + face_font.getlength(text[:n]) for n in range(len(text) + 1)]
     height = int(bottom - top)
+    middles = [int((a + b) / 2) for a, b in zip(edges, edges[1:], strict=False)]
     boxes = tuple(
-        Box(int(a), y, max(int(a) + 1, int(b)), y + height, letter.lower())
-        for letter, a, b in zip(text, edges, edges[1:], strict=False)
+        Box(x, y, x + 1, y + height, letter.lower() if x % ROW < ROW // 2 else letter.upper())
+        for letter, x in zip(text, middles, strict=True)
     )
     return Sample(np.asarray(image), boxes, (), "spelled")

@@ -62,7 +62,7 @@ def single(rng: Generator, atlas: Atlas) -> Sample:
     turns = [ask.name_one(rng, thing), ask.is_this(rng, thing, other_name(rng, atlas, [thing]))]
     if colour:
         turns.append(Turn(ask.pick(rng, BACKGROUND), f"The background is {colour}.", colour, "colour"))
-    if rng.random() < 0.5:
+    if rng.random() < 0.2:  # the first turn tells, so naming mostly comes first
         turns[:2] = turns[1::-1]
     return Sample(canvas, (box,), tuple(turns), "single")
 
@@ -106,7 +106,7 @@ def places(rng: Generator, atlas: Atlas) -> Sample:
             boxes.append(_add(canvas, icon, *place, thing))
             names[thing.key] = thing
     the = {key: thing.the for key, thing in names.items()}
-    turns = [turn for _ in range(6) for turn in ask.relations(rng, boxes, the)] + ask.positions(rng, boxes, names)
+    turns = [turn for _ in range(4) for turn in ask.relations(rng, boxes, the)] + ask.positions(rng, boxes, names)
     return Sample(canvas, tuple(boxes), _unique(rng, turns), "places") if turns else places(rng, atlas)
 
 

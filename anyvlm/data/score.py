@@ -72,10 +72,10 @@ def yes_or_no(said: str) -> str | None:
 
 
 def read(said: str) -> str:
-    """What a sentence says is written: the quoted part, or what follows "says" or "is"."""
+    """What a sentence says is written: the quoted part, or what follows "says", "spelled" or "is"."""
     if quoted := re.search(r'["“](.*?)["”]', said, re.DOTALL):
         text = quoted[1]
-    elif found := re.search(r"\b(?:says|reads|is):?\s+(.+)$", said, re.DOTALL):
+    elif found := re.search(r"\b(?:says|reads|spelled|is):?\s+(?!spelled)(.+)$", said, re.DOTALL):
         text = found[1]
     else:
         text = said
@@ -93,7 +93,7 @@ def extract(task: str, key: str, said: str) -> str | None:
         return yes_or_no(said)
     if task == "count":
         return number(said)
-    if task == "reading":
+    if task in ("reading", "spelling"):
         return read(said)
     if task == "relation" and key in _DIRECTION_WORDS:
         return direction(said)

@@ -111,6 +111,7 @@ def run_stage(
     began = saved = time.monotonic()
     with (folder / "log.jsonl").open("a") as log:
         for step, batch in enumerate(_batches(task, start, workers), start):
+            torch.manual_seed(step)  # dropout too follows from the step's number
             losses = task.losses(model, batch)
             total = sum((stage.losses[name] * value for name, value in losses.items()), torch.zeros(()))
             total.backward()

@@ -6,25 +6,30 @@ from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import dropout, linear
 
 from anyvlm.errors import SpecError
 from anyvlm.system import Lora
 
 
 class LoraLinear(nn.Module):
-    """A frozen linear layer `base` and its low-rank update; B starts at zero, so nothing changes before training."""
+    """A frozen linear layer `base` and its low-rank update; B starts at zero, so nothing changes before training.
 
-    def __init__(self, base: nn.Linear, rank: int, alpha: float) -> None:
+    While training, the update alone reads its input through dropout (as peft does).
+    """
+
+    def __init__(self, base: nn.Linear, spec: Lora) -> None:
         super().__init__()
-        self.base, self.scale = base.requires_grad_(False), alpha / rank
+        self.base, self.scale, self.dropout = base.requires_grad_(False), spec.alpha / spec.rank, spec.dropout
         like = base.weight
-        self.a = nn.Parameter(torch.empty(rank, base.in_features, dtype=like.dtype, device=like.device))
-        self.b = nn.Parameter(torch.zeros(base.out_features, rank, dtype=like.dtype, device=like.device))
+        self.a = nn.Parameter(torch.empty(spec.rank, base.in_features, dtype=like.dtype, device=like.device))
+        self.b = nn.Parameter(torch.zeros(base.out_features, spec.rank, dtype=like.dtype, device=like.device))
         nn.init.kaiming_uniform_(self.a, a=5**0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) -> (..., out)."""
-        out: Tensor = self.base(x) + nn.functional.linear(nn.functional.linear(x, self.a) * self.scale, self.b)
+        read = dropout(x, self.dropout, self.training) if self.dropout else x
+        out: Tensor = self.base(x) + linear(linear(read, self.a) * self.scale, self.b)
         return out
 
     def update(self) -> Tensor:
@@ -48,7 +53,7 @@ def add_lora(model: nn.Module, spec: Lora) -> list[str]:
         raise SpecError(f"No linear layer matches {', '.join(spec.on)}; a low-rank update would train nothing.")
     for name in names:
         parent, _, leaf = name.rpartition(".")
-        setattr(model.get_submodule(parent), leaf, LoraLinear(model.get_submodule(name), spec.rank, spec.alpha))  # type: ignore[arg-type]
+        setattr(model.get_submodule(parent), leaf, LoraLinear(model.get_submodule(name), spec))  # type: ignore[arg-type]
     return names
 
 

@@ -22,10 +22,13 @@ def next_token(lm: DecoderLM, hidden_BTD: Tensor, labels_BT: Tensor, chunk: int 
     return total / max(1, len(labels_R))
 
 
-def name_alignment(objects_OD: Tensor, names_KD: Tensor, truth_O: Tensor, scale: float = 16.0) -> Tensor:
-    """Cross-entropy of cosine similarities: the pooled rows of every object against the embedding of every name."""
-    logits_OK = scale * F.normalize(objects_OD.float(), dim=-1) @ F.normalize(names_KD.float(), dim=-1).T
-    return F.cross_entropy(logits_OK, truth_O)
+def word_alignment(objects_OD: Tensor, words_KD: Tensor, truth_O: Tensor, scale: float = 16.0) -> Tensor:
+    """Cross-entropy of cosine similarities: the pooled rows of every object against the embedding of every word.
+
+    Objects whose truth is -100 do not count; without any other the loss is zero.
+    """
+    logits_OK = scale * F.normalize(objects_OD.float(), dim=-1) @ F.normalize(words_KD.float(), dim=-1).T
+    return F.cross_entropy(logits_OK, truth_O, reduction="sum") / (truth_O >= 0).sum().clamp(min=1)
 
 
 def right_size(objects_OD: Tensor, length: float) -> Tensor:

@@ -9,10 +9,12 @@ several questions per picture, so that the 64 rows of a picture are paid for onc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from string import ascii_letters
 from typing import Annotated
 
 import numpy as np
@@ -21,6 +23,7 @@ import typer
 from PIL import Image
 from torch import Tensor, nn
 
+from anyvlm.data.grammar import NUMBERS
 from anyvlm.data.icons import open_atlas
 from anyvlm.data.paint import COLOURS
 from anyvlm.data.sample import SIDE, Box, Sample
@@ -36,7 +39,7 @@ from anyvlm.parts.catalog.dinov2 import DINOV2_HF
 from anyvlm.parts.features import patches
 from anyvlm.system import VLM, Batch, Pixels, Stage
 from anyvlm.train.loop import Task, run_stage
-from anyvlm.train.losses import name_alignment, next_token, right_size
+from anyvlm.train.losses import next_token, right_size, word_alignment
 from anyvlm.train.pack import pack, unpack
 from anyvlm.weights.load import load_tokenizer
 from anyvlm.weights.onnx import dinov2_from_onnx
@@ -55,25 +58,25 @@ FOCUS_WHEEL = Wheel(
 
 SHARES: dict[str, dict[str, float]] = {
     "names": {"grid": 0.4, "scatter": 0.3, "single": 0.1, "shapes": 0.06, "spelled": 0.14},
-    "connect": {
-        "single": 0.3, "grid": 0.2, "scatter": 0.15, "copies": 0.1, "shapes": 0.08, "reading": 0.12, "easy_vqa": 0.05,
-    },
+    "numbers": {"copies": 0.45, "scatter": 0.12, "grid": 0.1, "single": 0.08, "shapes": 0.03, "spelled": 0.22},
     "instruct": {
-        "single": 0.16, "grid": 0.14, "scatter": 0.1, "places": 0.16, "copies": 0.18, "shapes": 0.04, "reading": 0.13,
-        "easy_vqa": 0.04, "chat": 0.03, "letters": 0.02,
+        "single": 0.18, "grid": 0.13, "scatter": 0.08, "places": 0.13, "copies": 0.18, "shapes": 0.04, "reading": 0.18,
+        "easy_vqa": 0.04, "chat": 0.02, "letters": 0.02,
     },
 }  # fmt: skip
 """How often each generator is drawn, by stage."""
 
+COUNTED = 6  # copies of a name that have a word
+NONE = -100  # no word to say
 CELLS = SIDE // 28  # rows of the connector per side: 14-pixel patches folded 2 x 2
 
 
 @cache
 def vocabulary() -> tuple[str, ...]:
-    """Every name an object can have: icons, coloured shapes, letters."""
+    """Every name an object can have: icons, coloured shapes, letters (capital in the right half of a row)."""
     icons = [name.key for name in open_atlas().names]
     shapes = [f"{colour} {shape}" for colour in COLOURS for shape in SHAPES]
-    return tuple(dict.fromkeys([*icons, *shapes, *"abcdefghijklmnopqrstuvwxyz"]))
+    return tuple(dict.fromkeys([*icons, *shapes, *ascii_letters]))
 
 
 @cache
@@ -95,29 +98,32 @@ def pixels(sample: Sample) -> np.ndarray:
     return POCKET.streams["image"].policy.apply(Image.fromarray(sample.image))
 
 
-# Stage "names" --------------------------------------------------------------------------------------------------------
+# Rows that speak words --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Objects:
-    """Pictures and what is where. weight_Oc: share of every row in each object; truth_O: its number in `vocabulary`."""
+    """What is where. Of each object: which picture it is in, its share of every row, its number in `vocabulary`, and how
+    many of its name the picture has, less one (NONE for letters)."""
 
-    image: Pixels
     picture_O: Tensor
     weight_Oc: Tensor
-    truth_O: Tensor
+    name_O: Tensor
+    number_O: Tensor
 
 
-def objects(stage: Stage, step: int) -> Objects:
-    """A batch of pictures with all their named boxes."""
-    assert stage.batch is not None
-    samples = draw(stage, step, stage.batch)
+def objects(samples: list[Sample]) -> Objects:
+    """All boxes with a known name, of samples with pictures."""
     found = [(n, box) for n, sample in enumerate(samples) for box in sample.boxes if box.name in _number()]
+    many = Counter((n, box.name) for n, box in found)
     return Objects(
-        picture(samples),
-        torch.tensor([n for n, _ in found]),
-        torch.stack([cover(box) for _, box in found]),
-        torch.tensor([_number()[box.name] for _, box in found]),
+        torch.tensor([n for n, _ in found], dtype=torch.long),
+        torch.stack([cover(box) for _, box in found]) if found else torch.zeros(0, CELLS**2),
+        torch.tensor([_number()[box.name] for _, box in found], dtype=torch.long),
+        torch.tensor(
+            [many[n, b.name] - 1 if len(b.name) > 1 and many[n, b.name] <= COUNTED else NONE for n, b in found],
+            dtype=torch.long,
+        ),
     )
 
 
@@ -139,32 +145,67 @@ def cover(box: Box) -> Tensor:
     return area / area.sum()
 
 
-def name_embeddings(vlm: VLM, tokenizer: Tokenizer) -> Tensor:
-    """(K, D) the language model's own word vectors of every name, averaged over its tokens."""
-    pieces = [Piece(name if len(name) == 1 else f" {name}", "user") for name in vocabulary()]
+def word_embeddings(vlm: VLM, tokenizer: Tokenizer, words: Sequence[str]) -> Tensor:
+    """(K, D) the language model's own vectors of words as they stand in a sentence, averaged over their tokens."""
+    pieces = [Piece(word if len(word) == 1 else f" {word}", "user") for word in words]
     ids = [tokenizer.encode([piece]).ids for piece in pieces]
     table = vlm.lm.embed.weight.detach().float()
     return torch.stack([table[torch.tensor(row)].mean(0) for row in ids])
 
 
-def names_task(vlm: VLM, tokenizer: Tokenizer, stage: Stage) -> Task[Objects]:
-    """Pooled rows against names."""
-    table_KD = name_embeddings(vlm, tokenizer)
-    length = float(vlm.lm.embed.weight.detach().float().norm(dim=-1).mean())
+@dataclass(frozen=True)
+class Words:
+    """names_KD, numbers_KD: vectors of the vocabulary and of "one" to "six"; length: of the average word vector."""
 
-    def losses(model: nn.Module, batch: Objects) -> dict[str, Tensor]:
-        assert isinstance(model, VLM) and stage.steps
-        dtype = model.lm.embed.weight.dtype
-        rows = model.features({"image": Pixels(batch.image.x_NC.to(dtype), batch.image.grids)})["image"].x_ND
-        rows_PcD = rows.float().unflatten(0, (-1, CELLS * CELLS))
-        pooled_OD = torch.einsum("oc,ocd->od", batch.weight_Oc, rows_PcD[batch.picture_O])
+    names_KD: Tensor
+    numbers_KD: Tensor
+    length: float
+
+    @classmethod
+    def of(cls, vlm: VLM, tokenizer: Tokenizer) -> Words:
+        """Read off the language model's input table."""
+        return cls(
+            word_embeddings(vlm, tokenizer, vocabulary()),
+            word_embeddings(vlm, tokenizer, NUMBERS[1 : COUNTED + 1]),
+            float(vlm.lm.embed.weight.detach().float().norm(dim=-1).mean()),
+        )
+
+    def losses(self, rows_ND: Tensor, truth: Objects) -> dict[str, Tensor]:
+        """How far the rows of pictures are from saying what is in them."""
+        rows_PcD = rows_ND.float().unflatten(0, (-1, CELLS * CELLS))
+        pooled_OD = torch.einsum("oc,ocd->od", truth.weight_Oc, rows_PcD[truth.picture_O])
         return {
-            "name_alignment": name_alignment(pooled_OD, table_KD, batch.truth_O),
-            "right_size": right_size(rows, length),
+            "name_alignment": word_alignment(pooled_OD, self.names_KD, truth.name_O),
+            "number_alignment": word_alignment(pooled_OD, self.numbers_KD, truth.number_O),
+            "right_size": right_size(rows_ND, self.length),
         }
 
+
+def words_task(vlm: VLM, tokenizer: Tokenizer, stage: Stage) -> Task[tuple[Pixels, Objects]]:
+    """Pooled rows against words."""
+    words = Words.of(vlm, tokenizer)
+
+    def batch(step: int) -> tuple[Pixels, Objects]:
+        assert stage.batch
+        samples = draw(stage, step, stage.batch)
+        return picture(samples), objects(samples)
+
+    def losses(model: nn.Module, batch: tuple[Pixels, Objects]) -> dict[str, Tensor]:
+        assert isinstance(model, VLM)
+        shown, truth = batch
+        rows = model.features({"image": _cast(model, shown)})["image"].x_ND
+        return _chosen(stage, words.losses(rows, truth))
+
     assert stage.steps
-    return Task(lambda step: objects(stage, step), losses, stage.steps)
+    return Task(batch, losses, stage.steps)
+
+
+def _cast(model: VLM, shown: Pixels) -> Pixels:
+    return Pixels(shown.x_NC.to(model.lm.embed.weight.dtype), shown.grids)
+
+
+def _chosen(stage: Stage, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value for name, value in losses.items() if name in stage.losses}
 
 
 # Stages with the language model ---------------------------------------------------------------------------------------
@@ -186,10 +227,13 @@ def laid_out(sample: Sample, tokenizer: Tokenizer) -> Plan:
     return plan(POCKET, tokenizer, conversation(sample), sizes=sizes, reply=False)
 
 
-def turns_task(tokenizer: Tokenizer, stage: Stage) -> Task[Batch]:
-    """Next-token loss on the answers. Samples of similar length share a batch: four batches are drawn at once and sorted."""
+def turns_task(vlm: VLM, tokenizer: Tokenizer, stage: Stage) -> Task[tuple[Batch, Objects]]:
+    """Next-token loss on the answers, while the rows go on speaking words.
+
+    Samples of similar length share a batch: four batches are drawn at once and sorted.
+    """
     assert stage.batch and stage.steps
-    size, group = stage.batch, 4
+    size, group, words = stage.batch, 4, Words.of(vlm, tokenizer)
 
     @cache
     def drawn(block: int) -> list[tuple[Sample, Plan]]:
@@ -197,17 +241,19 @@ def turns_task(tokenizer: Tokenizer, stage: Stage) -> Task[Batch]:
         samples = draw(stage, block, size * group)
         return sorted(((s, laid_out(s, tokenizer)) for s in samples), key=lambda pair: len(pair[1]))
 
-    def batch(step: int) -> Batch:
+    def batch(step: int) -> tuple[Batch, Objects]:
         chosen = drawn(step // group)[(step % group) * size :][:size]
         arrays = [[] if s.image is None else [pixels(s)] for s, _ in chosen]
-        return collate(POCKET, [p for _, p in chosen], arrays, labels=True)
+        truth = objects([s for s, _ in chosen if s.image is not None])
+        return collate(POCKET, [p for _, p in chosen], arrays, labels=True), truth
 
-    def losses(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        assert isinstance(model, VLM) and batch.labels_BT is not None
-        dtype = model.lm.embed.weight.dtype
-        shown: Mapping[str, Pixels] = {n: Pixels(p.x_NC.to(dtype), p.grids) for n, p in batch.media.items()}
-        seq = model.assemble(batch, model.features(shown))
-        return {"next_token": next_token(model.lm, model.lm.hidden(seq), batch.labels_BT)}
+    def losses(model: nn.Module, batch: tuple[Batch, Objects]) -> dict[str, Tensor]:
+        turns, truth = batch
+        assert isinstance(model, VLM) and turns.labels_BT is not None
+        seen = model.features({name: _cast(model, shown) for name, shown in turns.media.items()})
+        seq = model.assemble(turns, seen)
+        said = {"next_token": next_token(model.lm, model.lm.hidden(seq), turns.labels_BT)}
+        return _chosen(stage, said | (words.losses(seen["image"].x_ND, truth) if "image" in seen else {}))
 
     return Task(batch, losses, stage.steps)
 
@@ -253,13 +299,13 @@ def train(out: Path, *, start: Path | None = None, workers: int = 1, threads: in
     if start is not None:
         assert stages[0].lora is not None
         unpack(vlm, start, stages[0].lora)
+    for block in (*vlm.encoders["image"].blocks, *vlm.lm.blocks):  # type: ignore[misc]
+        block.compile(dynamic=True)  # eager norms and gates cost more than their matrix products
     for stage in stages:
-        if "name_alignment" in stage.losses:
-            run_stage(vlm, stage, names_task(vlm, tokenizer, stage), out, workers=workers)
-            continue
-        for block in vlm.lm.blocks:  # the backward pass of eager norms and gates costs more than its matrix products
-            block.compile(dynamic=True)
-        run_stage(vlm, stage, turns_task(tokenizer, stage), out, workers=workers)
+        if "next_token" in stage.losses:
+            run_stage(vlm, stage, turns_task(vlm, tokenizer, stage), out, workers=workers)
+        else:
+            run_stage(vlm, stage, words_task(vlm, tokenizer, stage), out, workers=workers)
     return vlm
 
 

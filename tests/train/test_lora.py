@@ -62,3 +62,13 @@ def test_adding_again_keeps_what_is_there() -> None:
 def test_matching_nothing_is_an_error() -> None:
     with pytest.raises(SpecError, match="lm"):
         add_lora(model(), Lora(rank=3, alpha=6, on=("lm.*",)))
+
+
+def test_dropout_is_in_the_update_alone_and_only_while_training() -> None:
+    net = nn.Sequential(nn.Linear(5, 7))
+    add_lora(net, Lora(rank=3, alpha=6, on=("*",), dropout=0.5))
+    x = torch.ones(4, 5)
+    assert torch.equal(net.train()(x), net(x)), "before training the update is nothing, dropped or not"
+    nn.init.normal_(net[0].b)  # type: ignore[arg-type]
+    assert not torch.equal(net(x)[0], net(x)[1])
+    assert torch.equal(net.eval()(x)[0], net(x)[1])

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from anyvlm.parts.ffn import GLU
 from anyvlm.parts.lm import Decoder
-from anyvlm.train.losses import name_alignment, next_token, right_size
+from anyvlm.train.losses import word_alignment, next_token, right_size
 
 
 def test_next_token_in_chunks_is_plain_cross_entropy() -> None:
@@ -22,11 +22,11 @@ def test_next_token_in_chunks_is_plain_cross_entropy() -> None:
     assert torch.allclose(a, b, atol=1e-7)
 
 
-def test_name_alignment_is_lowest_on_the_names_themselves() -> None:
+def test_word_alignment_is_lowest_on_the_words_themselves() -> None:
     names = F.normalize(torch.randn(12, 8), dim=-1)
     truth = torch.arange(12)
-    right = name_alignment(3 * names, names, truth)
-    assert right < name_alignment(names.roll(1, 0), names, truth)
+    right = word_alignment(3 * names, names, truth)
+    assert right < word_alignment(names.roll(1, 0), names, truth)
     logits = 16 * names @ names.T
     assert torch.allclose(right, F.cross_entropy(logits, truth), atol=1e-5)
 
