@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from anyvlm.errors import SpecError
-from anyvlm.inputs.policy import ImagePolicy
+from anyvlm.inputs.markup import Markup
+from anyvlm.inputs.policy import ImagePolicy, Policy
 from anyvlm.inputs.template import Template
 from anyvlm.keys import Layout
 from anyvlm.parts.cache import Cache
-from anyvlm.parts.features import Connector, Encoder, Features, Grid
+from anyvlm.parts.cut import Cut
+from anyvlm.parts.features import Connector, Encoder, Features, Grid, Join
 from anyvlm.parts.lm import Decoder
 from anyvlm.seq import Kind, Seq, blocks
 from anyvlm.spec import Spec
@@ -26,21 +28,31 @@ from anyvlm.weights.sources import Source
 
 @dataclass(frozen=True, kw_only=True)
 class Stream(Spec):
-    """One modality's way in: policy (picture -> pixels), encoder, connector, and the kind of token its rows become."""
+    """One modality's way in: policy (picture -> pixel arrays), encoder, connector, and the kind of token its rows become.
 
-    policy: ImagePolicy
+    `join`: puts the rows of all arrays of a picture together, where that takes more than one after another. `markup`:
+    tokens of text among the rows.
+    """
+
+    policy: Policy
     encoder: Encoder
     connector: Connector
+    join: Join | None = None
+    markup: Markup | None = None
     kind: Kind = Kind.IMAGE
 
-    def patches(self, width: int, height: int) -> Grid:
-        """Grid of patches the encoder reads for a picture of this size in pixels."""
-        h, w = self.policy.plan(width, height)
-        return self.encoder.grid(h, w)
+    def patches(self, cut: Cut) -> tuple[Grid, ...]:
+        """Grids of patches the encoder reads of a picture, one for every array."""
+        return tuple(self.encoder.grid(h, w) for h, w in cut.sizes)
 
-    def grid(self, width: int, height: int) -> Grid:
-        """Grid of token rows for a picture of this size in pixels: the count law, from sizes alone."""
-        return self.connector.count(self.encoder.rows(self.patches(width, height)))
+    def rows(self, cut: Cut) -> tuple[Grid, ...]:
+        """Grids of the rows that a picture gives the sequence: the count law, from sizes alone."""
+        grids = tuple(self.connector.count(self.encoder.rows(grid)) for grid in self.patches(cut))
+        return self.join.count(cut, grids) if self.join else grids
+
+    def cells(self, cut: Cut) -> tuple[str | Grid, ...]:
+        """A picture's place in the prompt: control tokens and grids of rows, in order."""
+        return self.markup.cells(cut, self.rows(cut)) if self.markup else self.rows(cut)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +150,8 @@ class System(Spec):
                 return self.streams[name].encoder
             case ["connectors", name] if name in self.streams:
                 return self.streams[name].connector
+            case ["joins", name] if name in self.streams and (join := self.streams[name].join):
+                return join
         raise SpecError(f"The system '{self.name}' has no part at '{prefix}'.")
 
 
@@ -168,10 +182,11 @@ class VisionSystem(Spec):
 
 @dataclass(frozen=True)
 class Pixels:
-    """Flattened patches (N, C) of all items of one stream, and their grids of patches."""
+    """Flattened patches (N, C) of all arrays of one stream, their grids of patches, and how every picture was cut."""
 
     x_NC: Tensor
     grids: tuple[Grid, ...]
+    cuts: tuple[Cut, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -187,7 +202,7 @@ class Batch:
 
 
 class VLM(nn.Module):
-    """Parameters lie under `lm.`, `encoders.<stream>.` and `connectors.<stream>.`."""
+    """Parameters lie under `lm.`, `encoders.<stream>.`, `connectors.<stream>.` and `joins.<stream>.`."""
 
     def __init__(self, spec: System) -> None:
         super().__init__()
@@ -197,18 +212,24 @@ class VLM(nn.Module):
         self.connectors = nn.ModuleDict(
             {name: s.connector.build(s.encoder.out, spec.lm.width) for name, s in spec.streams.items()}
         )
+        self.joins = nn.ModuleDict({name: s.join.build(spec.lm.width) for name, s in spec.streams.items() if s.join})
 
     def features(self, media: Mapping[str, Pixels]) -> dict[str, Features]:
-        """Rows of every stream, ready to be laid into the sequence."""
+        """Rows of every array of every stream, in the language model's width."""
         return {name: self.connectors[name](self.encoders[name](p.x_NC, p.grids)) for name, p in media.items()}
+
+    def rows(self, media: Mapping[str, Pixels], features: Mapping[str, Features] | None = None) -> dict[str, Features]:
+        """What every stream lays into the sequence: its features, put together by its join if it has one."""
+        out = dict(self.features(media) if features is None else features)
+        return out | {name: join(out[name], media[name].cuts) for name, join in self.joins.items() if name in out}
 
     def assemble(self, batch: Batch, features: Mapping[str, Features] | None = None) -> Seq:
         """Embed the text and lay the rows of each stream over the places the plan kept for them.
 
-        `features`: rows computed before, in place of `batch.media`. Raises ValueError where plan and rows disagree.
+        `features`: of `batch.media`, if computed before. Raises ValueError where plan and rows disagree.
         """
         x_BTD = self.lm.embed(batch.ids_BT)
-        for name, rows in (self.features(batch.media) if features is None else features).items():
+        for name, rows in self.rows(batch.media, features).items():
             at_BT = batch.kind_BT == self.spec.streams[name].kind
             if int(at_BT.sum()) != len(rows.x_ND):
                 raise ValueError(f"stream '{name}': {int(at_BT.sum())} places in the plan for {len(rows.x_ND)} rows")

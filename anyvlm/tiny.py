@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from anyvlm.inputs.policy import ImagePolicy
+from anyvlm.errors import SpecError
+from anyvlm.inputs.policy import ImagePolicy, Policy
+from anyvlm.inputs.tiles import AnyRes
 from anyvlm.parts.features import Encoder
 from anyvlm.parts.lm import Decoder
 from anyvlm.parts.rope import LongRope, Rope
@@ -57,5 +59,12 @@ def _encoder(encoder: Encoder) -> Encoder:
     return encoder.but(width=WIDTH, heads=WIDTH // HEAD, size=SIDE * encoder.patch, ffn__hidden=HIDDEN)
 
 
-def _policy(policy: ImagePolicy, patch: int) -> ImagePolicy:
-    return policy.but(size=(SIDE * patch, SIDE * patch), short=None)
+def _policy(policy: Policy, patch: int) -> Policy:
+    side = SIDE * patch
+    match policy:
+        case ImagePolicy():
+            return policy.but(size=(side, side), short=None)
+        case AnyRes():
+            (h, w), one = policy.one.size, policy.one.but(size=(side, side))
+            return policy.but(one=one, pinpoints=tuple((a // h * side, b // w * side) for a, b in policy.pinpoints))
+    raise SpecError(f"tiny() does not know how to shrink the policy {type(policy).__name__}; tell it in anyvlm/tiny.py.")

@@ -39,7 +39,8 @@ def test_parts_by_prefix() -> None:
     [("llava", 256), ("llava-1.5-7b", 576), ("yi-vl-6b", 1024), ("maya", 255), ("anyvlm-pocket", 64)],
 )
 def test_tokens_of_a_picture(name: str, tokens: int) -> None:
-    t, h, w = registry.system(name).streams["image"].grid(1234, 321)
+    stream = registry.system(name).streams["image"]
+    ((t, h, w),) = stream.rows(stream.policy.cut(1234, 321))
     assert t * h * w == tokens
 
 

@@ -10,23 +10,28 @@ from typing import TYPE_CHECKING
 from anyvlm.errors import InputError
 
 if TYPE_CHECKING:
+    from anyvlm.parts.cut import Cut
     from anyvlm.parts.features import Grid
     from anyvlm.system import System
 
 
 @dataclass(frozen=True)
 class Cost:
-    """One picture on its way: its (width, height) in pixels, those the encoder reads, its patches and its token rows."""
+    """One picture on its way: how it is cut, the grids of patches of its arrays, and its place in the prompt."""
 
-    size: tuple[int, int]
-    resized: tuple[int, int]
-    patches: Grid
-    rows: Grid
+    cut: Cut
+    patches: tuple[Grid, ...]
+    cells: tuple[str | Grid, ...]
+
+    @property
+    def rows(self) -> tuple[Grid, ...]:
+        """Grids of its rows."""
+        return tuple(cell for cell in self.cells if not isinstance(cell, str))
 
     @property
     def tokens(self) -> int:
-        """Places it takes in the prompt."""
-        return prod(self.rows)
+        """Places it takes in the prompt, those of text among its rows included."""
+        return sum(1 if isinstance(cell, str) else prod(cell) for cell in self.cells)
 
 
 def costs(system: System, sizes: Sequence[tuple[int, int]]) -> tuple[Cost, ...]:
@@ -38,5 +43,5 @@ def costs(system: System, sizes: Sequence[tuple[int, int]]) -> tuple[Cost, ...]:
 
 def _cost(system: System, width: int, height: int) -> Cost:
     stream = next(iter(system.streams.values()))
-    h, w = stream.policy.plan(width, height)
-    return Cost((width, height), (w, h), stream.patches(width, height), stream.grid(width, height))
+    cut = stream.policy.cut(width, height)
+    return Cost(cut, stream.patches(cut), stream.cells(cut))

@@ -67,9 +67,16 @@ def _facts(system: System | VisionSystem, tree: Branch, rings: str) -> Table:
 
 def _costs(system: System, name: str) -> str:
     stream = system.streams[name]
-    h, w = stream.policy.size
-    largest = "at most " if stream.policy.fit == "keep" else ""
-    return f"{largest}{by((w, h))} pixels, {prod(stream.patches(w, h))} patches, {prod(stream.grid(w, h))} tokens"
+    cut = stream.policy.cut(*EXAMPLE)
+    h, w = cut.sizes[0]
+    several = f"{len(cut.sizes)} times " if len(cut.sizes) > 1 else ""
+    patches = sum(map(prod, stream.patches(cut)))
+    tokens = sum(1 if isinstance(cell, str) else prod(cell) for cell in stream.cells(cut))
+    return f"{by(EXAMPLE)} becomes {several}{by((w, h))} pixels, {patches} patches, {tokens} tokens"
+
+
+EXAMPLE = (1024, 768)
+"""(width, height) in pixels of the picture whose cost is told."""
 
 
 # Parts ----------------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from anyvlm.anatomy.tokens import Cost
     from anyvlm.inputs.plan import Plan
     from anyvlm.inputs.tokenizer import Tokenizer
+    from anyvlm.parts.features import Grid
     from anyvlm.system import System
 
 
@@ -69,7 +70,10 @@ def _write(images: Sequence[str], system: System, each: Sequence[Cost], planned:
     import json
 
     rows = [
-        {"image": image, "size": c.size, "resized": c.resized, "patches": c.patches, "grid": c.rows, "tokens": c.tokens}
+        {
+            "image": image, "size": c.cut.picture, "resized": [(w, h) for h, w in c.cut.sizes], "patches": c.patches,
+            "grids": c.rows, "tokens": c.tokens,
+        }  # fmt: skip
         for image, c in zip(images, each, strict=True)
     ]
     usage = {"prompt_tokens": None if planned is None else len(planned), "image_tokens": sum(cost.tokens for cost in each)}
@@ -89,11 +93,21 @@ def _print(images: Sequence[str], system: System, each: Sequence[Cost], planned:
     for name in ("pixels", "resized to", "patches", "rows", "tokens"):
         table.add_column(name, justify="right", no_wrap=True)
     for image, cost in zip(images, each, strict=True):
-        numbers = (cost.size, cost.resized, cost.patches[1:], cost.rows[1:])
-        table.add_row(image, *map(by, numbers), str(cost.tokens))
+        arrays = [f"{by((w, h))}" for h, w in cost.cut.sizes]
+        resized = arrays[0] if len(arrays) == 1 else f"{len(arrays)} of {arrays[0]}"
+        table.add_row(image, by(cost.cut.picture), resized, *map(_grids, (cost.patches, cost.rows)), str(cost.tokens))
     console = Console(highlight=False)
     console.print(table, "")
     console.print(_sum(system, each, planned))
+
+
+def _grids(grids: Sequence[Grid]) -> str:
+    """One grid by its sides, of several their sum."""
+    from math import prod
+
+    from anyvlm.cli._words import by
+
+    return by(grids[0][1:]) if len(grids) == 1 else str(sum(map(prod, grids)))
 
 
 def _sum(system: System, each: Sequence[Cost], planned: Plan | None) -> str:

@@ -22,7 +22,7 @@ from anyvlm.inputs.image import ImageSource, image_size, read_image
 from anyvlm.inputs.messages import Message, ask, read_messages
 from anyvlm.inputs.plan import Plan, plan
 from anyvlm.inputs.tokenizer import Tokenizer
-from anyvlm.system import VLM, Batch, Pixels, System, VisionSystem
+from anyvlm.system import VLM, Batch, System, VisionSystem
 from anyvlm.weights.load import find, load_module, load_tokenizer
 
 Images = ImageSource | list[ImageSource] | tuple[ImageSource, ...] | None
@@ -155,7 +155,8 @@ class Model:
             sizes = [image.size for image in images]
             laid = plan(self.system, self.tokenizer, messages, sizes=sizes, max_tokens=sampling.max_tokens)
             plans.append(laid)
-            pixels.append([self.system.streams[span.stream].policy.apply(images[span.index]) for span in laid.spans])
+            arrays = [self.system.streams[p.stream].policy.arrays(i) for p, i in zip(laid.pictures, images, strict=True)]
+            pixels.append([array for of_one in arrays for array in of_one])
         batch = _moved(collate(self.system, plans, pixels), self.place.device)
         deltas = self._engine.generate(
             batch,
@@ -188,5 +189,5 @@ def _moved(batch: Batch, device: torch.device) -> Batch:
         kind_BT=batch.kind_BT.to(device),
         pos_PBT=batch.pos_PBT.to(device),
         seg_BT=batch.seg_BT.to(device),
-        media={name: Pixels(pixels.x_NC.to(device), pixels.grids) for name, pixels in batch.media.items()},
+        media={name: replace(pixels, x_NC=pixels.x_NC.to(device)) for name, pixels in batch.media.items()},
     )

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from anyvlm.inputs.plan import Plan
+from anyvlm.parts.cut import Cut
 from anyvlm.parts.features import Grid, patches
 from anyvlm.system import Batch, Pixels, System
 
@@ -22,7 +23,7 @@ NOTHING = -100
 def collate(
     system: System, plans: Sequence[Plan], pixels: Sequence[Sequence[npt.NDArray[np.float32]]], *, labels: bool = False
 ) -> Batch:
-    """One row per plan; `pixels[b]` are the (3, h, w) arrays of its pictures in order.
+    """One row per plan; `pixels[b]` are the (3, h, w) arrays of its pictures, one picture after another.
 
     `labels`: also the id to predict at each place, from the plan's supervised tokens.
     """
@@ -35,7 +36,7 @@ def collate(
     return Batch(
         ids_BT=table([p.ids for p in plans], 0),
         kind_BT=table([p.kinds for p in plans], 0),
-        pos_PBT=((seg_BT >= 0).cumsum(1) - 1).clamp_min(0)[None],
+        pos_PBT=_positions(plans, system.lm.rope.axes, longest),
         seg_BT=seg_BT,
         media=media(system, plans, pixels),
         labels_BT=table([_labels(p) for p in plans], NOTHING) if labels else None,
@@ -48,13 +49,25 @@ def media(
     """The flattened patches of every stream, pictures in the order in which their places come in the batch."""
     rows: dict[str, list[torch.Tensor]] = {}
     grids: dict[str, list[Grid]] = {}
+    cuts: dict[str, list[Cut]] = {}
     for plan, arrays in zip(plans, pixels, strict=True):
-        for span, array in zip(plan.spans, arrays, strict=True):
-            encoder = system.streams[span.stream].encoder
-            _, h, w = array.shape
-            rows.setdefault(span.stream, []).append(patches(torch.from_numpy(array)[None], encoder.patch))
-            grids.setdefault(span.stream, []).append(encoder.grid(h, w))
-    return {name: Pixels(torch.cat(x), tuple(grids[name])) for name, x in rows.items()}
+        left = iter(arrays)
+        for seen in plan.pictures:
+            encoder = system.streams[seen.stream].encoder
+            own = [torch.from_numpy(array) for _, array in zip(seen.cut.sizes, left, strict=False)]
+            rows.setdefault(seen.stream, []).extend(patches(x[None], encoder.patch) for x in own)
+            grids.setdefault(seen.stream, []).extend(encoder.grid(*x.shape[1:]) for x in own)
+            cuts.setdefault(seen.stream, []).append(seen.cut)
+    return {name: Pixels(torch.cat(x), tuple(grids[name]), tuple(cuts[name])) for name, x in rows.items()}
+
+
+def _positions(plans: Sequence[Plan], axes: int, longest: int) -> torch.Tensor:
+    """(P, B, T); padding repeats the last position of its row."""
+    rows = [plan.positions(axes) for plan in plans]
+    return torch.tensor(
+        [[[*row[axis], *[row[axis][-1]] * (longest - len(row[axis]))] for row in rows] for axis in range(axes)],
+        dtype=torch.long,
+    )
 
 
 def _labels(plan: Plan) -> list[int]:

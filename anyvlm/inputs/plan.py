@@ -16,13 +16,14 @@ from anyvlm.inputs.messages import Message
 from anyvlm.inputs.tokenizer import IMAGE, Tokenizer
 
 if TYPE_CHECKING:
+    from anyvlm.parts.cut import Cut
     from anyvlm.parts.features import Grid
     from anyvlm.system import System
 
 
 @dataclass(frozen=True)
 class Span:
-    """The places of one picture: `length` tokens from `start`, whose rows have the shape `grid` (t, h, w)."""
+    """Neighbouring places of one picture's rows: `length` tokens from `start`, whose rows have the shape `grid` (t, h, w)."""
 
     stream: str
     index: int  # of the picture in the conversation
@@ -32,21 +33,56 @@ class Span:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """A picture of the conversation: the stream it goes in by, and how it is cut."""
+
+    stream: str
+    cut: Cut
+
+
+@dataclass(frozen=True)
 class Plan:
-    """Token layout of one conversation. Per token: id, Kind (0 is text), whether training predicts it."""
+    """Token layout of one conversation. Per token: id, Kind (0 is text), whether training predicts it.
+
+    A picture may have several spans, with text between them.
+    """
 
     ids: tuple[int, ...]
     kinds: tuple[int, ...]
     supervised: tuple[bool, ...]
     spans: tuple[Span, ...]
+    pictures: tuple[Seen, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
     def image_tokens(self) -> int:
-        """Tokens that pictures take."""
+        """Tokens that rows of pictures take."""
         return sum(span.length for span in self.spans)
+
+    def positions(self, axes: int) -> list[list[int]]:
+        """Positions of all tokens on each of `axes` axes.
+
+        One axis counts. Three are time, height and width (2409.12191): a token of text has its count on all of them, rows
+        of a span count along its grid from there, and what follows goes on after the largest.
+        """
+        if axes == 1:
+            return [list(range(len(self)))]
+        out: list[list[int]] = [[], [], []]
+        at = done = 0
+        for span in (*self.spans, None):
+            text = range(at, at + (len(self) if span is None else span.start) - done)
+            for axis in out:
+                axis += text
+            if span is not None:
+                at, done = text.stop, span.start + span.length
+                t, h, w = span.grid
+                cells = [(i, j, k) for i in range(t) for j in range(h) for k in range(w)]
+                for axis, numbers in zip(out, zip(*cells, strict=True), strict=True):
+                    axis += [at + number for number in numbers]
+                at += max(t, h, w)
+        return out
 
 
 def plan(
@@ -76,6 +112,7 @@ def plan(
     kinds: list[int] = []
     supervised: list[bool] = []
     spans: list[Span] = []
+    seen: list[Seen] = []
     for id, learn in zip(encoded.ids, encoded.supervised, strict=True):
         if id != IMAGE:
             ids.append(id)
@@ -83,13 +120,17 @@ def plan(
             supervised.append(learn)
             continue
         name, stream = next(iter(system.streams.items()))
-        grid = stream.grid(*sizes[len(spans)])
-        span = Span(name, len(spans), len(ids), prod(grid), grid)
-        spans.append(span)
-        ids += [tokenizer.find(system.placeholder) or 0] * span.length
-        kinds += [int(stream.kind)] * span.length
-        supervised += [False] * span.length
-    laid = Plan(tuple(ids), tuple(kinds), tuple(supervised), tuple(spans))
+        cut = stream.policy.cut(*sizes[len(seen)])
+        for cell in stream.cells(cut):
+            new, kind = [tokenizer.id(cell)] if isinstance(cell, str) else [], 0
+            if not isinstance(cell, str):
+                spans.append(Span(name, len(seen), len(ids), prod(cell), cell))
+                new, kind = [tokenizer.find(system.placeholder) or 0] * prod(cell), int(stream.kind)
+            ids += new
+            kinds += [kind] * len(new)
+            supervised += [False] * len(new)
+        seen.append(Seen(name, cut))
+    laid = Plan(tuple(ids), tuple(kinds), tuple(supervised), tuple(spans), tuple(seen))
     if len(laid) + max_tokens > system.lm.context:
         raise InputError(_too_long(system, laid, max_tokens))
     return laid

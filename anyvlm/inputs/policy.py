@@ -17,10 +17,12 @@ import numpy.typing as npt
 from PIL import Image
 
 from anyvlm.errors import SpecError
+from anyvlm.parts.cut import Cut
 from anyvlm.spec import Json, JsonValue, Spec
 
 Resample: TypeAlias = Literal["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"]
 Triple: TypeAlias = tuple[float, float, float]
+Array: TypeAlias = npt.NDArray[np.float32]  # (3, height, width), as an encoder reads it
 
 CLIP_MEAN: Triple = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD: Triple = (0.26862954, 0.26130258, 0.27577711)
@@ -34,8 +36,20 @@ _RESAMPLE: tuple[Resample, ...] = ("nearest", "lanczos", "bilinear", "bicubic", 
 _ROWS = 128  # of a padded square held at a time
 
 
+class Policy(Spec):
+    """Contract of policies: a picture -> the pixel arrays that the encoder reads, and their sizes without the picture."""
+
+    def cut(self, width: int, height: int) -> Cut:
+        """What a picture of this size in pixels becomes."""
+        raise NotImplementedError
+
+    def arrays(self, image: Image.Image) -> list[Array]:
+        """The arrays of an upright RGB picture (`read_image`), of the sizes and in the order that `cut` tells."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True, kw_only=True)
-class ImagePolicy(Spec):
+class ImagePolicy(Policy):
     """How a picture of any size becomes pixels of the encoder's size.
 
     fit: "stretch"  resize to `size`, aspect ratio lost (SigLIP)
@@ -71,16 +85,32 @@ class ImagePolicy(Spec):
         """(height, width) of the pixel array for a picture of that size, without the picture."""
         return self._resized(width, height) if self.fit == "keep" else self.size
 
-    def apply(self, image: Image.Image) -> npt.NDArray[np.float32]:
+    def cut(self, width: int, height: int) -> Cut:
+        """One array."""
+        return Cut((width, height), (self.plan(width, height),))
+
+    def arrays(self, image: Image.Image) -> list[Array]:
+        """One array."""
+        return [self.apply(image)]
+
+    def apply(self, image: Image.Image) -> Array:
         """Pixels (3, height, width), float32, of an upright RGB picture (`read_image`)."""
         height, width = self._resized(*image.size)
         if self.fit == "pad":
             image = self._squeezed(image, width)
-        pixels = np.asarray(image.resize((width, height), _RESAMPLE.index(self.resample)))
+        pixels = np.asarray(self.resized(image, width, height))
         if self.fit in ("crop", "pad"):
             pixels = _centre(pixels, self.size)
+        return self.values(pixels)
+
+    def values(self, pixels: npt.NDArray[np.uint8]) -> Array:
+        """(h, w, 3) bytes -> (3, h, w), rescaled and normalised. A channel has only 256 values: each is computed once."""
         table = self._table()
         return np.stack([table[channel][pixels[:, :, channel]] for channel in range(3)])
+
+    def resized(self, image: Image.Image, width: int, height: int) -> Image.Image:
+        """The picture at another size, with the policy's filter."""
+        return image.resize((width, height), _RESAMPLE.index(self.resample))
 
     def _resized(self, width: int, height: int) -> tuple[int, int]:
         """(height, width) after the resize."""
@@ -113,7 +143,7 @@ class ImagePolicy(Spec):
         return result
 
     def _table(self) -> npt.NDArray[np.float32]:
-        """(3, 256): a channel has only 256 values, so each is rescaled and normalised once."""
+        """(3, 256)."""
         values = (np.arange(256, dtype=np.float64) * self.rescale).astype(np.float32)
         mean, std = (np.array(triple, dtype=np.float32)[:, None] for triple in (self.mean, self.std))
         return (values - mean) / std
@@ -272,10 +302,10 @@ def _resample(value: object) -> Resample:
     raise SpecError(f"preprocessor: the field 'resample' is {value!r}; expected one of Pillow's numbers 0 to 5.")
 
 
-def preprocessor_from_policy(policy: ImagePolicy) -> Json:
-    """The ``preprocessor_config.json`` of a policy; SpecError for "keep", which none of the four processors can say."""
-    if policy.fit == "keep":
-        raise SpecError("preprocessor: fit 'keep' has no counterpart among the CLIP, SigLIP, Bit and Llava processors.")
+def preprocessor_from_policy(policy: Policy) -> Json:
+    """The ``preprocessor_config.json`` of a policy; SpecError for what none of the four processors can say."""
+    if not isinstance(policy, ImagePolicy) or policy.fit == "keep":
+        raise SpecError("preprocessor: neither tiles nor fit 'keep' exist among the CLIP, SigLIP, Bit and Llava processors.")
     height, width = policy.size
     sides: JsonValue = {"height": height, "width": width}
     config: Json = {

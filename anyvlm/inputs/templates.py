@@ -95,6 +95,19 @@ LLAVA_LLAMA_2 = Template(
 MISTRAL_INSTRUCT = LLAVA_LLAMA_2.but(system="", user_again="")
 """LLaVA-Med v1.5 (``mistral_instruct``: the Llama-2 form without system text and without "<s>" between rounds)."""
 
+LLAVA_V1_6_34B = Template(
+    system="Answer the questions.",
+    system_open="<|im_start|>system\n",
+    system_close="<|im_end|>",
+    user_open="<|im_start|>user\n",
+    user_close="<|im_end|>",
+    answer_open="<|im_start|>assistant\n",
+    answer_end="<|im_end|>",
+    specials=("<|im_start|>", "<|im_end|>"),
+    stop=("<|im_end|>",),
+)
+"""LLaVA-1.6-34B (``chatml_direct``): ChatML without line breaks between turns."""
+
 YI_VL = Template(
     bos="",
     system="This is a chat between an inquisitive human and an AI assistant. Assume the role of the AI assistant. "
@@ -153,6 +166,12 @@ LLAMA_3 = Template(
     specials=("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
     stop=("<|eot_id|>",),
 )
+
+LLAVA_NEXT_LLAMA_3 = LLAMA_3.but(
+    system="You are a helpful language and vision assistant. You are able to understand the visual content that the user "
+    "provides, and assist the user with a variety of tasks using natural language."
+)
+"""LLaVA-NeXT on Llama-3-Instruct (``llava_llama_3``)."""
 
 LLAVA_LLAMA_3 = LLAMA_3.but(system=_USER)
 """LLaVA-pp on Llama-3-Instruct (``llama3``). Its text begins with <|begin_of_text|>; the second one that newer Llama-3

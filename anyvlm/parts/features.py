@@ -12,6 +12,7 @@ from math import prod
 import torch
 from torch import Tensor
 
+from anyvlm.parts.cut import Cut
 from anyvlm.spec import Spec
 
 Grid = tuple[int, int, int]
@@ -89,4 +90,16 @@ class Connector(Spec):
 
     def build(self, into: int, out: int) -> torch.nn.Module:
         """The module for rows of width `into`, which it turns into rows of width `out`."""
+        raise NotImplementedError
+
+
+class Join(Spec):
+    """Contract of joins: the rows of all arrays that one picture was cut into -> the rows it gives the sequence."""
+
+    def count(self, cut: Cut, grids: tuple[Grid, ...]) -> tuple[Grid, ...]:
+        """Grids of the rows it returns for a picture whose arrays have rows of these grids."""
+        raise NotImplementedError
+
+    def build(self, width: int) -> torch.nn.Module:
+        """The module: forward(features of all arrays, the cut of every picture) -> Features."""
         raise NotImplementedError

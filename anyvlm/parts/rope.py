@@ -16,16 +16,31 @@ from anyvlm.spec import Spec
 
 @dataclass(frozen=True, kw_only=True)
 class Rope(Spec):
-    """Frequencies theta^(-2i/h); `scaling` changes them for contexts longer than the trained one."""
+    """Frequencies theta^(-2i/h); `scaling` changes them for contexts longer than the trained one.
+
+    `sections`: how many frequencies turn by time, by height and by width (M-RoPE, 2409.12191): then positions have
+    three axes. Empty: one axis.
+    """
 
     theta: float = 10_000.0
     scaling: Linear | Llama3 | LongRope | Yarn | None = None
+    sections: tuple[int, ...] = ()
+
+    @property
+    def axes(self) -> int:
+        """How many numbers a position has."""
+        return len(self.sections) or 1
 
     def tables(self, pos_PBT: Tensor, h: int) -> tuple[Tensor, Tensor]:
         """What `rotate` multiplies with, each (B, 1, T, h) in fp32: (cos, cos) and (-sin, sin), half a head each."""
         pos_BT = pos_PBT[0]
         freq, gain = self.frequencies(h, pos_BT.amax(1) + 1 if isinstance(self.scaling, LongRope) else None)
-        angle_BTh = pos_BT.to(torch.float32)[..., None] * freq.to(pos_BT.device)
+        turns_BTh = pos_BT.to(torch.float32)[..., None]
+        if self.sections:
+            each = torch.tensor(self.sections, device=pos_PBT.device)
+            axis_h = torch.arange(len(each), device=pos_PBT.device).repeat_interleave(each)
+            turns_BTh = pos_PBT.to(torch.float32)[axis_h].permute(1, 2, 0)
+        angle_BTh = turns_BTh * freq.to(pos_BT.device)
         cos, sin = angle_BTh.cos() * gain, angle_BTh.sin() * gain
         return torch.cat([cos, cos], -1)[:, None], torch.cat([-sin, sin], -1)[:, None]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from string import ascii_letters
@@ -95,7 +95,7 @@ def draw(stage: Stage, step: int, count: int) -> list[Sample]:
 def pixels(sample: Sample) -> np.ndarray:
     """(3, 224, 224) as the system's policy makes them."""
     assert sample.image is not None
-    return POCKET.streams["image"].policy.apply(Image.fromarray(sample.image))
+    return POCKET.streams["image"].policy.arrays(Image.fromarray(sample.image))[0]
 
 
 # Rows that speak words --------------------------------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ def picture(samples: list[Sample]) -> Pixels:
     """The patches of several samples' pictures."""
     x = torch.stack([torch.from_numpy(pixels(sample)) for sample in samples])
     stream = POCKET.streams["image"]
-    return Pixels(patches(x, stream.encoder.patch), (stream.patches(SIDE, SIDE),) * len(samples))
+    return Pixels(patches(x, stream.encoder.patch), stream.patches(stream.policy.cut(SIDE, SIDE)) * len(samples))
 
 
 def cover(box: Box) -> Tensor:
@@ -201,7 +201,7 @@ def words_task(vlm: VLM, tokenizer: Tokenizer, stage: Stage) -> Task[tuple[Pixel
 
 
 def _cast(model: VLM, shown: Pixels) -> Pixels:
-    return Pixels(shown.x_NC.to(model.lm.embed.weight.dtype), shown.grids)
+    return replace(shown, x_NC=shown.x_NC.to(model.lm.embed.weight.dtype))
 
 
 def _chosen(stage: Stage, losses: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import torch
 
 from anyvlm.errors import SpecError
-from anyvlm.inputs.policy import ImagePolicy, preprocessor_from_policy
+from anyvlm.inputs.policy import Policy, preprocessor_from_policy
 from anyvlm.inputs.tokenizer import Tokenizer
 from anyvlm.keys import Keys, Layout
 from anyvlm.parts.catalog.layouts import PROJECTOR_HF
@@ -101,10 +103,8 @@ def _feature(encoder: ViT) -> JsonValue:
 
 
 def _rows(stream: Stream) -> int:
-    height, width = stream.policy.size
-    t, h, w = stream.grid(width, height)
-    return t * h * w
+    return sum(prod(grid) for grid in stream.rows(stream.policy.cut(1000, 1000)))
 
 
-def _preprocessor(policy: ImagePolicy) -> Json:
+def _preprocessor(policy: Policy) -> Json:
     return preprocessor_from_policy(policy) | {"processor_class": "LlavaProcessor"}

@@ -21,13 +21,13 @@ SIDE = st.integers(1, 5000)
 @given(st.sampled_from(SYSTEMS), SIDE, SIDE)
 def test_costs_are_rows(spec, width: int, height: int) -> None:
     (cost,) = costs(spec, [(width, height)])
-    w, h = cost.resized
+    ((h, w),) = cost.cut.sizes
     stream = spec.streams["image"]
     x = patches(torch.zeros(1, 3, h, w), stream.encoder.patch)
     module = MODULES[spec.name]
     with torch.inference_mode():
-        rows = module.connectors["image"](module.encoders["image"](x, (cost.patches,)))
-    assert rows.grids == (cost.rows,) and len(rows.x_ND) == cost.tokens
+        rows = module.connectors["image"](module.encoders["image"](x, cost.patches))
+    assert rows.grids == cost.rows and len(rows.x_ND) == cost.tokens
 
 
 def test_a_system_without_eyes_takes_none() -> None:

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cache
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,7 @@ def laid_out(name: str, *parts: str | tuple[int, int]) -> tuple[Plan, list[np.nd
     content = tuple(Picture("") if isinstance(part, tuple) else part for part in parts)
     sizes = [part for part in parts if isinstance(part, tuple)]
     laid = plan(system, tokenizer(name), [Message("user", content)], sizes=sizes)
-    shapes = [system.streams["image"].policy.plan(*size) for size in sizes]
+    shapes = [shape for size in sizes for shape in system.streams["image"].policy.cut(*size).sizes]
     return laid, [random.standard_normal((3, *shape)).astype(np.float32) for shape in shapes]
 
 
@@ -108,11 +109,13 @@ def test_json_round_trip(name: str) -> None:
 def test_plan_is_what_the_encoder_returns(name: str, sizes: list[tuple[int, int]]) -> None:
     full = registry.system(name).streams["image"]
     laid, arrays = laid_out(name, *sizes, "x")
+    media = batch(name, (laid, arrays)).media["image"]
     with torch.no_grad():
-        rows = built(name).features(batch(name, (laid, arrays)).media)["image"]
-    assert [span.grid for span in laid.spans] == list(rows.grids)
+        rows = built(name).rows({"image": media})["image"]
+    assert rows.grids == tuple(grid for cut in media.cuts for grid in small(name).streams["image"].rows(cut))
     assert laid.image_tokens == len(rows.x_ND) == sum(kind == Kind.IMAGE for kind in laid.kinds)
-    assert np.prod(full.grid(*sizes[0])) == np.prod(full.connector.count(full.encoder.rows(full.patches(*sizes[0]))))
+    cells = [cell for cell in full.cells(full.policy.cut(*sizes[0])) if not isinstance(cell, str)]
+    assert sum(map(prod, cells)) == sum(map(prod, full.rows(full.policy.cut(*sizes[0]))))
 
 
 @pytest.mark.parametrize("name", SEEING)
@@ -163,7 +166,7 @@ def test_packed_is_separate(name: str) -> None:
     """Two samples in one row, told apart by their segment."""
     vlm, rows = built(name), [batch(name, question(name)), batch(name, question(name, "And this one?"))]
     media = {
-        stream: replace(x, x_NC=torch.cat([row.media[stream].x_NC for row in rows]), grids=x.grids * 2)
+        stream: replace(x, x_NC=torch.cat([row.media[stream].x_NC for row in rows]), grids=x.grids * 2, cuts=x.cuts * 2)
         for stream, x in rows[0].media.items()
     }
     segments = [torch.full_like(row.seg_BT, n) for n, row in enumerate(rows)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -66,8 +67,8 @@ def directory(model: hf.LlavaForConditionalGeneration, folder: Path) -> Path:
 def prompt(loaded: Loaded, images: torch.Tensor) -> Batch:
     """Text, an image, text, an image, text."""
     h, w = 42, 42
-    t, gh, gw = loaded.system.streams["image"].grid(w, h)
-    rows = t * gh * gw
+    stream = loaded.system.streams["image"]
+    rows = sum(map(prod, stream.rows(stream.policy.cut(w, h))))
     ids = [5, 6, *[IMAGE] * rows, 7, *[IMAGE] * rows, 8, 9]
     return batch(ids, pixels(images, 14))
 

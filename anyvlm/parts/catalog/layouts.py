@@ -17,15 +17,23 @@ PROJECTOR_MLP = Keys(rules=rename({"0.": "layers.0.", "2.": "layers.1."}))
 PROJECTOR_NORMED = Keys(rules=rename({"0.": "layers.0.", "1.": "norms.0.", "3.": "layers.1.", "4.": "norms.1."}))
 """01-ai/Yi, "mlp2x_gelu_Norm"."""
 
-_LM, _EYE, _BRIDGE = "lm.", "encoders.image.", "connectors.image."
+NEWLINE = Keys(rules=rename({"image_newline": "newline"}))
+"""The vector at the end of a line of tiles in LLaVA-NeXT and LLaVA-OneVision."""
+
+_LM, _EYE, _BRIDGE, _JOIN = "lm.", "encoders.image.", "connectors.image.", "joins.image."
 
 
-def llava_hf(lm: Keys, eye: Keys) -> tuple[Layout, ...]:
-    """Layouts of transformers' LlavaForConditionalGeneration: published files, files of version 5, its state_dict."""
+def llava_hf(lm: Keys, eye: Keys, join: Keys | None = None) -> tuple[Layout, ...]:
+    """Layouts of transformers' LlavaForConditionalGeneration: published files, files of version 5, its state_dict.
+
+    `join`: the table of its relatives that put tiles together.
+    """
 
     def layout(name: str, tower: str, projector: str, decoder: Mount) -> Layout:
         eyes, bridge = Mount(theirs=tower, ours=_EYE, keys=eye), Mount(theirs=projector, ours=_BRIDGE, keys=PROJECTOR_HF)
-        return Layout(name=name, mounts=(eyes, bridge, decoder))
+        above = projector.removesuffix("multi_modal_projector.")
+        joins = (Mount(theirs=above, ours=_JOIN, keys=join),) if join else ()
+        return Layout(name=name, mounts=(eyes, bridge, decoder, *joins))
 
     nested = Mount(theirs="language_model.", ours=_LM, keys=lm)
     flat = Mount(theirs="", ours=_LM, keys=moved(lm, "model.", "model.language_model."))
@@ -36,21 +44,23 @@ def llava_hf(lm: Keys, eye: Keys) -> tuple[Layout, ...]:
     )
 
 
-def llava_original(lm: Keys, eye: Keys, projector: Keys = PROJECTOR_MLP) -> Layout:
+def llava_original(lm: Keys, eye: Keys, projector: Keys = PROJECTOR_MLP, join: Keys | None = None) -> Layout:
     """The layout of haotian-liu/LLaVA; files have the vision tower only if it was trained."""
+    joins = (Mount(theirs="model.", ours=_JOIN, keys=join),) if join else ()
     return Layout(
         name="llava",
         mounts=(
             Mount(theirs="model.vision_tower.vision_tower.vision_model.", ours=_EYE, keys=eye),
             Mount(theirs="model.mm_projector.", ours=_BRIDGE, keys=projector),
             Mount(theirs="", ours=_LM, keys=lm),
+            *joins,
         ),
     )
 
 
-def llava_any(lm: Keys, eye: Keys) -> tuple[Layout, ...]:
+def llava_any(lm: Keys, eye: Keys, join: Keys | None = None) -> tuple[Layout, ...]:
     """Every layout of a LLaVA with the two-layer projector."""
-    return (*llava_hf(lm, eye), llava_original(lm, eye))
+    return (*llava_hf(lm, eye, join), llava_original(lm, eye, join=join))
 
 
 def vision_hf(eye: Keys, ours: str = "") -> tuple[Layout, ...]:

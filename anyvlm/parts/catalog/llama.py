@@ -117,6 +117,8 @@ QWEN2_3B = QWEN2_0_5B.but(width=2048, depth=36, heads=16, ffn__hidden=11008)
 QWEN2_14B = QWEN2_7B.but(width=5120, depth=48, heads=40, kv_heads=8, ffn__hidden=13824)
 QWEN2_32B = QWEN2_14B.but(depth=64, ffn__hidden=27648)
 QWEN2_72B = QWEN2_14B.but(width=8192, depth=80, heads=64, ffn__hidden=29568)
+QWEN1_5_72B = QWEN2_72B.but(kv_heads=64, ffn__hidden=24576)
+QWEN1_5_110B = QWEN2_72B.but(ffn__hidden=49152)
 
 PHI_3_MINI = LLAMA_2_7B.but(vocab=32064, width=3072, ffn__hidden=8192, window=2047)
 """Phi-3-mini-4k-instruct (2404.14219)."""
