@@ -7,19 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
+import torch
 from torch import Tensor, nn
 
 from anyvlm.errors import SpecError
 from anyvlm.inputs.markup import Markup
 from anyvlm.inputs.policy import ImagePolicy, Policy
+from anyvlm.inputs.reach import Reach
 from anyvlm.inputs.template import Template
 from anyvlm.keys import Layout
 from anyvlm.parts.cache import Cache
 from anyvlm.parts.cut import Cut
 from anyvlm.parts.features import Connector, Encoder, Features, Grid, Join
 from anyvlm.parts.lm import Decoder
-from anyvlm.seq import Kind, Seq, blocks
+from anyvlm.seq import Kind, Memory, Seq, blocks
 from anyvlm.spec import Spec
 from anyvlm.weights.sources import Source
 
@@ -31,7 +34,9 @@ class Stream(Spec):
     """One modality's way in: policy (picture -> pixel arrays), encoder, connector, and the kind of token its rows become.
 
     `join`: puts the rows of all arrays of a picture together, where that takes more than one after another. `markup`:
-    tokens of text among the rows.
+    tokens of text among the rows. `reach`: the rows do not go into the sequence but into a memory of the stream's name,
+    which the language model's inserts read; a picture then takes one place, and is seen by the text behind it, up to the
+    next picture ("last": Flamingo) or up to the next picture that text stands before ("group": Llama 3.2).
     """
 
     policy: Policy
@@ -39,6 +44,7 @@ class Stream(Spec):
     connector: Connector
     join: Join | None = None
     markup: Markup | None = None
+    reach: Reach | None = None
     kind: Kind = Kind.IMAGE
 
     def patches(self, cut: Cut) -> tuple[Grid, ...]:
@@ -182,11 +188,15 @@ class VisionSystem(Spec):
 
 @dataclass(frozen=True)
 class Pixels:
-    """Flattened patches (N, C) of all arrays of one stream, their grids of patches, and how every picture was cut."""
+    """Flattened patches (N, C) of all arrays of one stream, their grids of patches, and how every picture was cut.
+
+    reaches: of a stream that goes into a memory, per picture the row of the batch and the tokens [start, stop) that see it.
+    """
 
     x_NC: Tensor
     grids: tuple[Grid, ...]
     cuts: tuple[Cut, ...] = ()
+    reaches: tuple[tuple[int, int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -207,7 +217,9 @@ class VLM(nn.Module):
     def __init__(self, spec: System) -> None:
         super().__init__()
         self.spec = spec
-        self.lm = spec.lm.build()
+        self.lm = spec.lm.build(
+            {name: s.connector.width(s.encoder.out, spec.lm.width) for name, s in spec.streams.items() if s.reach}
+        )
         self.encoders = nn.ModuleDict({name: stream.encoder.build() for name, stream in spec.streams.items()})
         self.connectors = nn.ModuleDict(
             {name: s.connector.build(s.encoder.out, spec.lm.width) for name, s in spec.streams.items()}
@@ -229,13 +241,33 @@ class VLM(nn.Module):
         `features`: of `batch.media`, if computed before. Raises ValueError where plan and rows disagree.
         """
         x_BTD = self.lm.embed(batch.ids_BT)
+        memory = dict[str, Memory]()
         for name, rows in self.rows(batch.media, features).items():
+            if self.spec.streams[name].reach:
+                memory[name] = _memory(rows, batch.media[name], batch.ids_BT.shape)
+                continue
             at_BT = batch.kind_BT == self.spec.streams[name].kind
             if int(at_BT.sum()) != len(rows.x_ND):
                 raise ValueError(f"stream '{name}': {int(at_BT.sum())} places in the plan for {len(rows.x_ND)} rows")
             x_BTD = x_BTD.masked_scatter(at_BT[..., None], rows.x_ND.to(x_BTD.dtype))
-        return Seq(x_BTD, batch.kind_BT, batch.pos_PBT, blocks(batch.kind_BT), batch.seg_BT)
+        return Seq(x_BTD, batch.kind_BT, batch.pos_PBT, blocks(batch.kind_BT), batch.seg_BT, memory)
 
     def forward(self, batch: Batch, cache: Cache | None = None) -> Tensor:
         """Logits (B, T, vocab)."""
         return self.lm.logits(self.lm.hidden(self.assemble(batch), cache))
+
+
+def _memory(rows: Features, media: Pixels, shape: tuple[int, ...]) -> Memory:
+    """The rows of all pictures of every sample side by side, and the tokens that see them."""
+    B, T = shape
+    each, grids = iter(rows.items()), iter(rows.grids)
+    pictures = [torch.cat(list(islice(each, sum(1 for _ in islice(grids, len(cut.sizes)))))) for cut in media.cuts]
+    filled = [sum(len(x) for x, (row, _, _) in zip(pictures, media.reaches, strict=True) if row == b) for b in range(B)]
+    x_BSD = rows.x_ND.new_zeros(B, max(filled), rows.x_ND.shape[1])
+    seen_BTS = torch.zeros(B, T, max(filled), dtype=torch.bool, device=x_BSD.device)
+    ends = [0] * B
+    for x, (row, start, stop) in zip(pictures, media.reaches, strict=True):
+        begin, ends[row] = ends[row], ends[row] + len(x)
+        x_BSD[row, begin : ends[row]] = x
+        seen_BTS[row, start:stop, begin : ends[row]] = True
+    return Memory(x_BSD, seen_BTS)

@@ -7,8 +7,11 @@ from dataclasses import replace
 from anyvlm.errors import SpecError
 from anyvlm.inputs.policy import ImagePolicy, Policy
 from anyvlm.inputs.tiles import AnyRes
-from anyvlm.parts.features import Encoder
+from anyvlm.parts.connect.perceiver import Perceiver
+from anyvlm.parts.features import Connector, Encoder
+from anyvlm.parts.insert.gated import GatedCross
 from anyvlm.parts.lm import Decoder
+from anyvlm.parts.memory import Insert
 from anyvlm.parts.rope import LongRope, Rope
 from anyvlm.parts.vision.vit import ViT
 from anyvlm.system import Stream, System, VisionSystem
@@ -36,10 +39,27 @@ def _decoder(lm: Decoder, vocab: int, depth: int) -> Decoder:
     groups = max(1, heads * lm.kv_heads // lm.heads)
     window = None if lm.window is None else 16
     windowed = None if lm.windowed is None else tuple(layer for layer in lm.windowed if layer < depth)
+    inserts = tuple(_insert(insert, depth) for insert in lm.inserts)
     return lm.but(
         vocab=vocab, width=WIDTH, depth=depth, heads=heads, kv_heads=groups, head=None if lm.head is None else HEAD,
-        ffn__hidden=HIDDEN, context=512, window=window, windowed=windowed, rope=_rope(lm.rope),
+        ffn__hidden=HIDDEN, context=512, window=window, windowed=windowed, rope=_rope(lm.rope), inserts=inserts,
     )  # fmt: skip
+
+
+def _insert(insert: Insert, depth: int) -> Insert:
+    """In front of the same share of the blocks, at least of one."""
+    if not isinstance(insert, GatedCross):
+        raise SpecError(f"tiny() does not know how to shrink the insert {type(insert).__name__}; tell it in anyvlm/tiny.py.")
+    heads = WIDTH // HEAD
+    groups = max(1, heads * insert.kv_heads // insert.heads)
+    layers = tuple(layer for layer in insert.layers if layer < depth) or (depth - 1,)
+    return insert.but(layers=layers, heads=heads, kv_heads=groups, head=HEAD, ffn__hidden=HIDDEN)
+
+
+def _connector(connector: Connector) -> Connector:
+    if isinstance(connector, Perceiver):
+        return connector.but(queries=4, depth=2, heads=2, head=HEAD, ffn__hidden=HIDDEN)
+    return connector
 
 
 def _rope(rope: Rope) -> Rope:
@@ -50,7 +70,10 @@ def _rope(rope: Rope) -> Rope:
 
 
 def _stream(stream: Stream) -> Stream:
-    return stream.but(encoder=_encoder(stream.encoder), policy=_policy(stream.policy, stream.encoder.patch))
+    return stream.but(
+        encoder=_encoder(stream.encoder), policy=_policy(stream.policy, stream.encoder.patch),
+        connector=_connector(stream.connector),
+    )  # fmt: skip
 
 
 def _encoder(encoder: Encoder) -> Encoder:

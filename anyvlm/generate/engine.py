@@ -18,6 +18,7 @@ from anyvlm.generate.sampling import Sampling, choose
 from anyvlm.parts.cache import Cache, allocate
 from anyvlm.parts.features import Features
 from anyvlm.parts.lm import Context, additive
+from anyvlm.parts.memory import recall_last
 from anyvlm.seq import Seq
 from anyvlm.system import VLM, Batch
 
@@ -106,6 +107,7 @@ class _Steps:
         # One table row per position of any row: (positions, 1, 1, h).
         table_PN1 = torch.arange(int(cache.pos_PBS.max()) + 1, device=x.device)[None, :, None]
         self.cos, self.sin = (table.to(x.dtype) for table in spec.rope.tables(table_PN1, spec.head_width))
+        self.recalls = recall_last(seq.memory, real_BT.sum(1) - 1, x.dtype)
 
     @torch.inference_mode()
     def next(self, ids_B: Tensor) -> Tensor:
@@ -119,7 +121,7 @@ class _Steps:
         if self.window is not None:
             close_BS = pos_B[:, None] - cache.pos_PBS[0, :, : slot + 1] < self.window
             near = additive((close_BS & self.seen_BS[:, : slot + 1])[:, None], self.cos.dtype)
-        at = Context(self.cos[pos_B], self.sin[pos_B], full, near, cache)
+        at = Context(self.cos[pos_B], self.sin[pos_B], full, near, cache, self.recalls)
         return lm.logits(lm.run(lm.embed(ids_B[:, None]), at)[:, 0])
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from anyvlm.inputs.plan import Plan
+from anyvlm.inputs.reach import reaches
 from anyvlm.parts.cut import Cut
 from anyvlm.parts.features import Grid, patches
 from anyvlm.system import Batch, Pixels, System
@@ -50,7 +51,8 @@ def media(
     rows: dict[str, list[torch.Tensor]] = {}
     grids: dict[str, list[Grid]] = {}
     cuts: dict[str, list[Cut]] = {}
-    for plan, arrays in zip(plans, pixels, strict=True):
+    seen_by: dict[str, list[tuple[int, int, int]]] = {}
+    for row, (plan, arrays) in enumerate(zip(plans, pixels, strict=True)):
         left = iter(arrays)
         for seen in plan.pictures:
             encoder = system.streams[seen.stream].encoder
@@ -58,7 +60,14 @@ def media(
             rows.setdefault(seen.stream, []).extend(patches(x[None], encoder.patch) for x in own)
             grids.setdefault(seen.stream, []).extend(encoder.grid(*x.shape[1:]) for x in own)
             cuts.setdefault(seen.stream, []).append(seen.cut)
-    return {name: Pixels(torch.cat(x), tuple(grids[name]), tuple(cuts[name])) for name, x in rows.items()}
+        for name, stream in system.streams.items():
+            places = [seen.start for seen in plan.pictures if seen.stream == name]
+            if stream.reach and places:
+                seen_by.setdefault(name, []).extend((row, *span) for span in reaches(stream.reach, places, len(plan)))
+    return {
+        name: Pixels(torch.cat(x), tuple(grids[name]), tuple(cuts[name]), tuple(seen_by.get(name, ())))
+        for name, x in rows.items()
+    }
 
 
 def _positions(plans: Sequence[Plan], axes: int, longest: int) -> torch.Tensor:

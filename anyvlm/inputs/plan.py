@@ -34,10 +34,11 @@ class Span:
 
 @dataclass(frozen=True)
 class Seen:
-    """A picture of the conversation: the stream it goes in by, and how it is cut."""
+    """A picture of the conversation: the stream it goes in by, how it is cut, and its first place in the prompt."""
 
     stream: str
     cut: Cut
+    start: int
 
 
 @dataclass(frozen=True)
@@ -121,15 +122,15 @@ def plan(
             continue
         name, stream = next(iter(system.streams.items()))
         cut = stream.policy.cut(*sizes[len(seen)])
-        for cell in stream.cells(cut):
+        seen.append(Seen(name, cut, len(ids)))
+        for cell in (system.placeholder,) if stream.reach else stream.cells(cut):
             new, kind = [tokenizer.id(cell)] if isinstance(cell, str) else [], 0
             if not isinstance(cell, str):
-                spans.append(Span(name, len(seen), len(ids), prod(cell), cell))
+                spans.append(Span(name, len(seen) - 1, len(ids), prod(cell), cell))
                 new, kind = [tokenizer.find(system.placeholder) or 0] * prod(cell), int(stream.kind)
             ids += new
             kinds += [kind] * len(new)
             supervised += [False] * len(new)
-        seen.append(Seen(name, cut))
     laid = Plan(tuple(ids), tuple(kinds), tuple(supervised), tuple(spans), tuple(seen))
     if len(laid) + max_tokens > system.lm.context:
         raise InputError(_too_long(system, laid, max_tokens))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from anyvlm.errors import InputError, SpecError
-from anyvlm.inputs.messages import Message
+from anyvlm.inputs.messages import Message, Picture
 from anyvlm.spec import Spec
 
 Kind: TypeAlias = Literal["special", "template", "user", "answer", "image"]
@@ -54,6 +54,7 @@ class Template(Spec):
     image: str = "<image>"  # how printed prompts show a picture
     image_open: str = ""
     image_close: str = "\n"
+    image_shared: bool = False  # image_close of a picture is image_open of one right behind it
     image_place: Literal["first", "inline"] = "first"  # before all text of the turn, or where the message has it
     user_text: bool = True  # False: only the pictures of a user turn are written (stage 1 of LLaVA)
     specials: tuple[str, ...] = ()  # the strings above that must be single control tokens
@@ -103,7 +104,8 @@ class Template(Spec):
         previous: object = None
         for part in parts:
             if not isinstance(part, str):
-                yield from self._format(self.image_open)
+                if not (self.image_shared and isinstance(previous, Picture)):
+                    yield from self._format(self.image_open)
                 yield Piece(self.image, "image")
                 yield from self._format(self.image_close)
             elif self.user_text:

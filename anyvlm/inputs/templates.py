@@ -135,6 +135,33 @@ MAYA = VICUNA_V1.but(
 )
 """Maya (``aya`` in its repository, see scripts/maya/finetune_aya_siglip.sh): vicuna_v1 with Cohere's end of turn."""
 
+IDEFICS = Template(
+    bos="<s>",
+    user_open="",
+    user_close="",
+    image_open="<fake_token_around_image>",
+    image_close="<fake_token_around_image>",
+    image_shared=True,
+    image_place="inline",
+    answer_open="",
+    answer_end="</s>",
+    specials=("<s>", "</s>", "<fake_token_around_image>"),
+    stop=("</s>",),
+)
+"""IDEFICS before instruction tuning: text and pictures as they come."""
+
+IDEFICS_INSTRUCT = IDEFICS.but(
+    user_open="User:",
+    user_close="<end_of_utterance>\n",
+    answer_open="Assistant:",
+    answer_space=" ",
+    answer_end="<end_of_utterance>",
+    answer_close="\n",
+    specials=(*IDEFICS.specials, "<end_of_utterance>"),
+    stop=("<end_of_utterance>", "</s>"),
+)
+"""IDEFICS-instruct, from its model card."""
+
 # Language models ------------------------------------------------------------------------------------------------------
 
 QWEN2 = Template(

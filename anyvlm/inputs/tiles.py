@@ -26,7 +26,8 @@ class AnyRes(Policy):
     pinpoints: tuple[tuple[int, int], ...]
 
     def __post_init__(self) -> None:
-        if not self.pinpoints or any(side % own for point in self.pinpoints for side, own in zip(point, self.one.size, strict=True)):
+        h, w = self.one.size
+        if not self.pinpoints or any(a % h or b % w for a, b in self.pinpoints):
             raise SpecError(f"AnyRes: the pinpoints {self.pinpoints} are not made of tiles of {self.one.size}.")
 
     def cut(self, width: int, height: int) -> Cut:

@@ -5,7 +5,7 @@ Shape letters: L layers, B batch, G key/value heads, S slots, h head width, P po
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -15,7 +15,10 @@ from anyvlm.seq import Seq
 
 @dataclass
 class Cache:
-    """Keys and values of every layer, and the vectors the attention rule compares. `length` slots are filled."""
+    """Keys and values of every layer, and the vectors the attention rule compares. `length` slots are filled.
+
+    `memory`: keys and values that each insert made of the rows it reads, by its number.
+    """
 
     k_LBGSh: Tensor
     v_LBGSh: Tensor
@@ -23,6 +26,7 @@ class Cache:
     block_BS: Tensor
     seg_BS: Tensor
     length: int = 0
+    memory: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     @property
     def slots(self) -> int:

@@ -88,8 +88,12 @@ class Connector(Spec):
         """Grid of the rows it returns for an item of this grid."""
         return grid
 
+    def width(self, into: int, out: int) -> int:
+        """Width of the rows it returns: the language model's, unless it leaves that step to inserts."""
+        return out
+
     def build(self, into: int, out: int) -> torch.nn.Module:
-        """The module for rows of width `into`, which it turns into rows of width `out`."""
+        """The module for rows of width `into`, which it turns into rows of `width(into, out)`."""
         raise NotImplementedError
 
 

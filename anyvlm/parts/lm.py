@@ -6,7 +6,8 @@ Shape letters: B batch, T tokens, S keys, D width, H heads, G key/value heads, h
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from anyvlm.parts.attention import attend
 from anyvlm.parts.cache import Cache
 from anyvlm.parts.ffn import GLU
 from anyvlm.parts.init import normal
+from anyvlm.parts.memory import Insert, Recall, recall
 from anyvlm.parts.norm import Norm, RMSNorm
 from anyvlm.parts.rope import Rope, rotate
 from anyvlm.seq import Seq, mask
@@ -28,6 +30,8 @@ class Decoder(Spec):
     `head`: width of one attention head (width / heads where None). `parallel`: attention and feed-forward read the same
     norm and are added together (Cohere). `window`: how far back a token looks (None: everything), in the layers
     `windowed` (None: all). `context`: the longest sequence it was trained for. `logit_scale`: factor on the logits.
+    `extra`: so many rows at the end of the vocabulary were added to a pretrained one, and some files keep them apart.
+    `inserts`: layers in front of some blocks that read rows beside the sequence.
     """
 
     vocab: int
@@ -47,22 +51,29 @@ class Decoder(Spec):
     window: int | None = None
     windowed: tuple[int, ...] | None = None
     logit_scale: float = 1.0
+    extra: int = 0
+    inserts: tuple[Insert, ...] = ()
 
     @property
     def head_width(self) -> int:
         """Width of one attention head."""
         return self.head or self.width // self.heads
 
-    def build(self) -> DecoderLM:
-        """The module."""
-        return DecoderLM(self)
+    @property
+    def base(self) -> int:
+        """Size of the vocabulary before rows were added."""
+        return self.vocab - self.extra
+
+    def build(self, memories: Mapping[str, int] | None = None) -> DecoderLM:
+        """The module. `memories`: width of the rows of each memory that its inserts read."""
+        return DecoderLM(self, memories or {})
 
 
 @dataclass(frozen=True)
 class Context:
     """What all layers of one pass share: rotary tables (B, 1, T, h), masks added to the scores (B, 1, T, S), the cache.
 
-    A mask of None is "causal, nothing hidden". `near` is that of layers with a sliding window.
+    A mask of None is "causal, nothing hidden". `near` is that of layers with a sliding window. `recalls`: what inserts read.
     """
 
     cos: Tensor
@@ -70,6 +81,7 @@ class Context:
     full: Tensor | None
     near: Tensor | None
     cache: Cache | None
+    recalls: Mapping[str, Recall] = field(default_factory=dict)
 
 
 class _Attention(nn.Module):
@@ -124,12 +136,14 @@ class _ParallelBlock(nn.Module):
 class DecoderLM(nn.Module):
     """embed -> hidden -> logits, three calls, so that callers choose which rows pay for the vocabulary."""
 
-    def __init__(self, spec: Decoder) -> None:
+    def __init__(self, spec: Decoder, memories: Mapping[str, int]) -> None:
         super().__init__()
         self.spec = spec
         self.embed = nn.Embedding(spec.vocab, spec.width, _weight=normal(spec.vocab, spec.width))
         block = _ParallelBlock if spec.parallel else _Block
         self.blocks = nn.ModuleList(block(spec, layer) for layer in range(spec.depth))
+        self.inserts = nn.ModuleList(i.build(spec.width, memories[i.memory]) for i in spec.inserts for _ in i.layers)
+        self._before = _before(spec)
         self.norm = spec.norm.build(spec.width)
         self.head = nn.Linear(spec.width, spec.vocab, bias=False)
         if spec.tied:
@@ -144,12 +158,14 @@ class DecoderLM(nn.Module):
         near = full
         if spec.window is not None and keys.seg_BT.shape[1] > spec.window:
             near = additive(mask(seq, keys, spec.window), dtype)
-        return self.run(seq.x_BTD, Context(cos, sin, full, near, cache))
+        return self.run(seq.x_BTD, Context(cos, sin, full, near, cache, recall(seq.memory, dtype)))
 
     def run(self, x_BTD: Tensor, at: Context) -> Tensor:
         """`hidden` for callers who prepared what the layers share, and told the cache of the new tokens."""
         x = x_BTD
-        for block in self.blocks:
+        for layer, block in enumerate(self.blocks):
+            for n, memory in self._before.get(layer, ()):
+                x = self.inserts[n](x, at.recalls.get(memory), at.cache, n)
             x = block(x, at)
         out: Tensor = self.norm(x)
         return out
@@ -158,6 +174,15 @@ class DecoderLM(nn.Module):
         """(..., D) -> (..., V)."""
         out: Tensor = self.head(hidden)
         return out if self.spec.logit_scale == 1.0 else out * self.spec.logit_scale
+
+
+def _before(spec: Decoder) -> dict[int, list[tuple[int, str]]]:
+    """For blocks with inserts before them: the numbers of these and the memory each reads."""
+    out: dict[int, list[tuple[int, str]]] = {}
+    places = [(layer, insert.memory) for insert in spec.inserts for layer in insert.layers]
+    for n, (layer, memory) in enumerate(places):
+        out.setdefault(layer, []).append((n, memory))
+    return out
 
 
 def additive(seen_BTS: Tensor, dtype: torch.dtype) -> Tensor:

@@ -42,9 +42,9 @@ TUNE = Stage(
 
 
 def _next(name: str, repo: str, lm: Decoder, template: Template, license: str) -> System:
-    source = Hub(repo=repo)
+    source = Hub(repo=f"llava-hf/{repo}-hf")
     return System(
-        name=name,
+        name=f"llava-next-{name}",
         lm=lm,
         streams={"image": EYE},
         template=template,
@@ -58,24 +58,15 @@ def _next(name: str, repo: str, lm: Decoder, template: Template, license: str) -
     )  # fmt: skip
 
 
-LLAVA_NEXT_VICUNA_7B = _next(
-    "llava-next-vicuna-7b", "llava-hf/llava-v1.6-vicuna-7b-hf", LLAMA_2_7B.but(vocab=32064), VICUNA_V1, "Llama 2 community"
-)
-LLAVA_NEXT_VICUNA_13B = _next(
-    "llava-next-vicuna-13b", "llava-hf/llava-v1.6-vicuna-13b-hf", LLAMA_2_13B.but(vocab=32064), VICUNA_V1, "Llama 2 community"
-)
+_LLAMA_2, _QWEN = "Llama 2 community", "Tongyi Qianwen"
+LLAVA_NEXT_VICUNA_7B = _next("vicuna-7b", "llava-v1.6-vicuna-7b", LLAMA_2_7B.but(vocab=32064), VICUNA_V1, _LLAMA_2)
+LLAVA_NEXT_VICUNA_13B = _next("vicuna-13b", "llava-v1.6-vicuna-13b", LLAMA_2_13B.but(vocab=32064), VICUNA_V1, _LLAMA_2)
 LLAVA_NEXT_MISTRAL_7B = _next(
-    "llava-next-mistral-7b", "llava-hf/llava-v1.6-mistral-7b-hf", MISTRAL_7B_V0_2.but(vocab=32064), MISTRAL_INSTRUCT, "Apache-2.0"
+    "mistral-7b", "llava-v1.6-mistral-7b", MISTRAL_7B_V0_2.but(vocab=32064), MISTRAL_INSTRUCT, "Apache-2.0"
 )
-LLAVA_NEXT_34B = _next(
-    "llava-next-34b", "llava-hf/llava-v1.6-34b-hf", YI_34B.but(vocab=64064, context=4096), LLAVA_V1_6_34B, "Yi"
-)
+LLAVA_NEXT_34B = _next("34b", "llava-v1.6-34b", YI_34B.but(vocab=64064), LLAVA_V1_6_34B, "Yi")
 LLAVA_NEXT_LLAMA3_8B = _next(
-    "llava-next-llama3-8b", "llava-hf/llama3-llava-next-8b-hf", LLAMA_3_8B.but(vocab=128320), LLAVA_NEXT_LLAMA_3, "Llama 3 community"
+    "llama3-8b", "llama3-llava-next-8b", LLAMA_3_8B.but(vocab=128320), LLAVA_NEXT_LLAMA_3, "Llama 3 community"
 )
-LLAVA_NEXT_72B = _next(
-    "llava-next-72b", "llava-hf/llava-next-72b-hf", QWEN1_5_72B, QWEN2, "Tongyi Qianwen"
-)
-LLAVA_NEXT_110B = _next(
-    "llava-next-110b", "llava-hf/llava-next-110b-hf", QWEN1_5_110B, QWEN2, "Tongyi Qianwen"
-)
+LLAVA_NEXT_72B = _next("72b", "llava-next-72b", QWEN1_5_72B, QWEN2, _QWEN)
+LLAVA_NEXT_110B = _next("110b", "llava-next-110b", QWEN1_5_110B, QWEN2, _QWEN)

@@ -113,6 +113,9 @@ def test_plan_is_what_the_encoder_returns(name: str, sizes: list[tuple[int, int]
     with torch.no_grad():
         rows = built(name).rows({"image": media})["image"]
     assert rows.grids == tuple(grid for cut in media.cuts for grid in small(name).streams["image"].rows(cut))
+    if full.reach:
+        assert not laid.spans and len(media.reaches) == len(sizes)
+        return
     assert laid.image_tokens == len(rows.x_ND) == sum(kind == Kind.IMAGE for kind in laid.kinds)
     cells = [cell for cell in full.cells(full.policy.cut(*sizes[0])) if not isinstance(cell, str)]
     assert sum(map(prod, cells)) == sum(map(prod, full.rows(full.policy.cut(*sizes[0]))))
@@ -145,6 +148,7 @@ def test_cached_is_recomputed(name: str) -> None:
         part = replace(
             seq, x_BTD=seq.x_BTD[:, a:b], kind_BT=seq.kind_BT[:, a:b], pos_PBT=seq.pos_PBT[..., a:b],
             block_BT=seq.block_BT[:, a:b], seg_BT=seq.seg_BT[:, a:b],
+            memory={name: replace(memory, seen_BTS=memory.seen_BTS[:, a:b]) for name, memory in seq.memory.items()},
         )  # fmt: skip
         parts.append(lm.logits(lm.hidden(part, cache_)))
     close(torch.cat(parts, 1), vlm(whole))
@@ -165,10 +169,14 @@ def test_ragged_is_one_by_one(name: str) -> None:
 def test_packed_is_separate(name: str) -> None:
     """Two samples in one row, told apart by their segment."""
     vlm, rows = built(name), [batch(name, question(name)), batch(name, question(name, "And this one?"))]
+    T = rows[0].ids_BT.shape[1]
     media = {
-        stream: replace(x, x_NC=torch.cat([row.media[stream].x_NC for row in rows]), grids=x.grids * 2, cuts=x.cuts * 2)
+        stream: replace(
+            x, x_NC=torch.cat([row.media[stream].x_NC for row in rows]), grids=x.grids * 2, cuts=x.cuts * 2,
+            reaches=(*x.reaches, *((row, a + T, b + T) for row, a, b in rows[1].media[stream].reaches)),
+        )
         for stream, x in rows[0].media.items()
-    }
+    }  # fmt: skip
     segments = [torch.full_like(row.seg_BT, n) for n, row in enumerate(rows)]
     ids, kinds = (torch.cat([getattr(row, field) for row in rows], 1) for field in ("ids_BT", "kind_BT"))
     packed = Batch(ids, kinds, torch.cat([row.pos_PBT for row in rows], 2), torch.cat(segments, 1), media)

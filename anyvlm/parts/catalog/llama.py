@@ -87,6 +87,8 @@ LLAMA_7B = Decoder(
 """LLaMA (2302.13971), Vicuna 0 to 1.3."""
 LLAMA_13B = LLAMA_7B.but(width=5120, depth=40, heads=40, kv_heads=40, ffn__hidden=13824)
 
+LLAMA_65B = LLAMA_7B.but(width=8192, depth=80, heads=64, kv_heads=64, ffn__hidden=22016, norm=RMSNorm(eps=1e-5))
+
 LLAMA_2_7B = LLAMA_7B.but(context=4096, norm=RMSNorm(eps=1e-5))
 """Llama 2 (2307.09288), Vicuna 1.5."""
 LLAMA_2_13B = LLAMA_13B.but(context=4096, norm=RMSNorm(eps=1e-5))
