@@ -29,6 +29,8 @@ SYSTEMS = {
     "idefics-80b-instruct": "idefics:IDEFICS_80B_INSTRUCT",
     "idefics-9b": "idefics:IDEFICS_9B",
     "idefics-9b-instruct": "idefics:IDEFICS_9B_INSTRUCT",
+    "llama-3.2-11b-vision-instruct": "llama_3_2_vision:LLAMA_3_2_11B_VISION",
+    "llama-3.2-90b-vision-instruct": "llama_3_2_vision:LLAMA_3_2_90B_VISION",
     "llama-3-8b-instruct": "llama:LLAMA_3_8B_INSTRUCT",
     "llava": "llava:LLAVA",
     "llava-1.5-13b": "llava_1_5:LLAVA_1_5_13B",

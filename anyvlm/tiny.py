@@ -6,13 +6,14 @@ from dataclasses import replace
 
 from anyvlm.errors import SpecError
 from anyvlm.inputs.policy import ImagePolicy, Policy
-from anyvlm.inputs.tiles import AnyRes
+from anyvlm.inputs.tiles import AnyRes, Canvas
 from anyvlm.parts.connect.perceiver import Perceiver
 from anyvlm.parts.features import Connector, Encoder
 from anyvlm.parts.insert.gated import GatedCross
 from anyvlm.parts.lm import Decoder
 from anyvlm.parts.memory import Insert
 from anyvlm.parts.rope import LongRope, Rope
+from anyvlm.parts.vision.tiled import TiledViT
 from anyvlm.parts.vision.vit import ViT
 from anyvlm.system import Stream, System, VisionSystem
 
@@ -77,6 +78,8 @@ def _stream(stream: Stream) -> Stream:
 
 
 def _encoder(encoder: Encoder) -> Encoder:
+    if isinstance(encoder, TiledViT):
+        return encoder.but(width=WIDTH, heads=WIDTH // HEAD, tile=SIDE * encoder.patch, ffn__hidden=HIDDEN)
     if not isinstance(encoder, ViT):
         return encoder
     return encoder.but(width=WIDTH, heads=WIDTH // HEAD, size=SIDE * encoder.patch, ffn__hidden=HIDDEN)
@@ -87,6 +90,8 @@ def _policy(policy: Policy, patch: int) -> Policy:
     match policy:
         case ImagePolicy():
             return policy.but(size=(side, side), short=None)
+        case Canvas():
+            return policy.but(one=policy.one.but(size=(side, side)))
         case AnyRes():
             (h, w), one = policy.one.size, policy.one.but(size=(side, side))
             return policy.but(one=one, pinpoints=tuple((a // h * side, b // w * side) for a, b in policy.pinpoints))

@@ -194,6 +194,9 @@ LLAMA_3 = Template(
     stop=("<|eot_id|>",),
 )
 
+LLAMA_3_2_VISION = LLAMA_3.but(image="<|image|>", image_close="")
+"""Llama-3.2-Vision-Instruct with pictures, which its template allows no system turn beside."""
+
 LLAVA_NEXT_LLAMA_3 = LLAMA_3.but(
     system="You are a helpful language and vision assistant. You are able to understand the visual content that the user "
     "provides, and assist the user with a variety of tasks using natural language."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, floor
 
 import numpy as np
 from PIL import Image
@@ -64,3 +64,43 @@ class AnyRes(Policy):
             for x in range(0, w, side_w)
         ]
         return [self.one.but(fit="stretch").apply(image), *tiles]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Canvas(Policy):
+    """Llama 3.2: the picture on one canvas of up to `most` tiles, which the encoder cuts itself; no second, whole view.
+
+    The canvas enlarges the picture least, or else shrinks it least; of equal ones it is the smallest. The picture lies in its
+    upper left corner, on black, and is not enlarged beyond one tile. `one`: how a tile is made. Source: transformers
+    `image_processing_pil_mllama.py`.
+    """
+
+    one: ImagePolicy
+    most: int
+
+    def cut(self, width: int, height: int) -> Cut:
+        """One array, as large as the canvas."""
+        return Cut((width, height), (self.canvas(width, height),))
+
+    def canvas(self, width: int, height: int) -> tuple[int, int]:
+        """(height, width) of the canvas for a picture of this size."""
+        h, w = self.one.size
+        sizes = [(a * h, b * w) for a in range(1, self.most + 1) for b in range(1, self.most + 1) if a * b <= self.most]
+        scales = {size: min(size[0] / height, size[1] / width) for size in sizes}
+        larger = [scale for scale in scales.values() if scale >= 1]
+        scale = min(larger) if larger else max(scales.values())
+        return min((size for size in sizes if scales[size] == scale), key=lambda size: size[0] * size[1])
+
+    def arrays(self, image: Image.Image) -> list[Array]:
+        """One array."""
+        canvas_h, canvas_w = self.canvas(*image.size)
+        h = min(max(image.height, self.one.size[0]), canvas_h)
+        w = min(max(image.width, self.one.size[1]), canvas_w)
+        down, across = h / image.height, w / image.width
+        if across < down:
+            h = min(floor(image.height * across) or 1, h)
+        else:
+            w = min(floor(image.width * down) or 1, w)
+        pixels = np.zeros((canvas_h, canvas_w, 3), np.uint8)
+        pixels[:h, :w] = np.asarray(self.one.resized(image, w, h))
+        return [self.one.values(pixels)]

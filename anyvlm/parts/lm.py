@@ -31,6 +31,7 @@ class Decoder(Spec):
     norm and are added together (Cohere). `window`: how far back a token looks (None: everything), in the layers
     `windowed` (None: all). `context`: the longest sequence it was trained for. `logit_scale`: factor on the logits.
     `extra`: so many rows at the end of the vocabulary were added to a pretrained one, and some files keep them apart.
+    `silent`: so many rows behind the vocabulary are read but never predicted (Llama 3.2's <|image|>).
     `inserts`: layers in front of some blocks that read rows beside the sequence.
     """
 
@@ -52,6 +53,7 @@ class Decoder(Spec):
     windowed: tuple[int, ...] | None = None
     logit_scale: float = 1.0
     extra: int = 0
+    silent: int = 0
     inserts: tuple[Insert, ...] = ()
 
     @property
@@ -139,7 +141,8 @@ class DecoderLM(nn.Module):
     def __init__(self, spec: Decoder, memories: Mapping[str, int]) -> None:
         super().__init__()
         self.spec = spec
-        self.embed = nn.Embedding(spec.vocab, spec.width, _weight=normal(spec.vocab, spec.width))
+        rows = spec.vocab + spec.silent
+        self.embed = nn.Embedding(rows, spec.width, _weight=normal(rows, spec.width))
         block = _ParallelBlock if spec.parallel else _Block
         self.blocks = nn.ModuleList(block(spec, layer) for layer in range(spec.depth))
         self.inserts = nn.ModuleList(i.build(spec.width, memories[i.memory]) for i in spec.inserts for _ in i.layers)

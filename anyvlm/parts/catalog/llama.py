@@ -94,7 +94,9 @@ LLAMA_2_7B = LLAMA_7B.but(context=4096, norm=RMSNorm(eps=1e-5))
 LLAMA_2_13B = LLAMA_13B.but(context=4096, norm=RMSNorm(eps=1e-5))
 
 LLAMA_3_8B = LLAMA_2_7B.but(vocab=128256, kv_heads=8, ffn__hidden=14336, context=8192, rope__theta=500_000.0)
+LLAMA_3_70B = LLAMA_3_8B.but(width=8192, depth=80, heads=64, ffn__hidden=28672)
 LLAMA_3_1_8B = LLAMA_3_8B.but(context=131072, rope__scaling=Llama3(factor=8.0, low=1.0, high=4.0, original=8192))
+LLAMA_3_1_70B = LLAMA_3_70B.but(context=131072, rope__scaling=LLAMA_3_1_8B.rope.scaling)
 LLAMA_3_2_3B = LLAMA_3_1_8B.but(
     width=3072, depth=28, heads=24, ffn__hidden=8192, tied=True, rope__scaling__factor=32.0
 )
