@@ -33,6 +33,7 @@ from anyvlm.weights.sources import Source
 class Stream(Spec):
     """One modality's way in: policy (picture -> pixel arrays), encoder, connector, and the kind of token its rows become.
 
+    `several`: the policy for pictures that are not alone in their conversation, where it is another one.
     `join`: puts the rows of all arrays of a picture together, where that takes more than one after another. `markup`:
     tokens of text among the rows. `reach`: the rows do not go into the sequence but into a memory of the stream's name,
     which the language model's inserts read; a picture then takes one place, and is seen by the text behind it, up to the
@@ -45,7 +46,12 @@ class Stream(Spec):
     join: Join | None = None
     markup: Markup | None = None
     reach: Reach | None = None
+    several: Policy | None = None
     kind: Kind = Kind.IMAGE
+
+    def policy_among(self, pictures: int) -> Policy:
+        """The policy for each of so many pictures of a conversation."""
+        return self.several if self.several and pictures > 1 else self.policy
 
     def patches(self, cut: Cut) -> tuple[Grid, ...]:
         """Grids of patches the encoder reads of a picture, one for every array."""

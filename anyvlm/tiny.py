@@ -73,6 +73,7 @@ def _rope(rope: Rope) -> Rope:
 def _stream(stream: Stream) -> Stream:
     return stream.but(
         encoder=_encoder(stream.encoder), policy=_policy(stream.policy, stream.encoder.patch),
+        several=stream.several and _policy(stream.several, stream.encoder.patch),
         connector=_connector(stream.connector),
     )  # fmt: skip
 

@@ -38,10 +38,10 @@ def costs(system: System, sizes: Sequence[tuple[int, int]]) -> tuple[Cost, ...]:
     """What each picture of these (width, height) costs. Raises InputError if the system takes none."""
     if sizes and not system.streams:
         raise InputError(f"'{system.name}' is a language model without vision; it takes no picture.")
-    return tuple(_cost(system, *size) for size in sizes)
+    return tuple(_cost(system, len(sizes), *size) for size in sizes)
 
 
-def _cost(system: System, width: int, height: int) -> Cost:
+def _cost(system: System, among: int, width: int, height: int) -> Cost:
     stream = next(iter(system.streams.values()))
-    cut = stream.policy.cut(width, height)
+    cut = stream.policy_among(among).cut(width, height)
     return Cost(cut, stream.patches(cut), stream.cells(cut))

@@ -155,7 +155,8 @@ class Model:
             sizes = [image.size for image in images]
             laid = plan(self.system, self.tokenizer, messages, sizes=sizes, max_tokens=sampling.max_tokens)
             plans.append(laid)
-            arrays = [self.system.streams[p.stream].policy.arrays(i) for p, i in zip(laid.pictures, images, strict=True)]
+            policies = [self.system.streams[seen.stream].policy_among(len(images)) for seen in laid.pictures]
+            arrays = [policy.arrays(image) for policy, image in zip(policies, images, strict=True)]
             pixels.append([array for of_one in arrays for array in of_one])
         batch = _moved(collate(self.system, plans, pixels), self.place.device)
         deltas = self._engine.generate(

@@ -121,7 +121,7 @@ def plan(
             supervised.append(learn)
             continue
         name, stream = next(iter(system.streams.items()))
-        cut = stream.policy.cut(*sizes[len(seen)])
+        cut = stream.policy_among(len(sizes)).cut(*sizes[len(seen)])
         seen.append(Seen(name, cut, len(ids)))
         for cell in (system.placeholder,) if stream.reach else stream.cells(cut):
             new, kind = [tokenizer.id(cell)] if isinstance(cell, str) else [], 0

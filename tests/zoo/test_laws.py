@@ -80,7 +80,7 @@ def laid_out(name: str, *parts: str | tuple[int, int]) -> tuple[Plan, list[np.nd
     content = tuple(Picture("") if isinstance(part, tuple) else part for part in parts)
     sizes = [part for part in parts if isinstance(part, tuple)]
     laid = plan(system, tokenizer(name), [Message("user", content)], sizes=sizes)
-    shapes = [shape for size in sizes for shape in system.streams["image"].policy.cut(*size).sizes]
+    shapes = [shape for seen in laid.pictures for shape in seen.cut.sizes]
     return laid, [random.standard_normal((3, *shape)).astype(np.float32) for shape in shapes]
 
 

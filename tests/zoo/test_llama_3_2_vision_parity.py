@@ -58,7 +58,8 @@ def reference() -> hf.MllamaForConditionalGeneration:
         "intermediate_size": 48, "cross_attention_layers": list(CROSSES), "max_position_embeddings": 256, "pad_token_id": 0,
         "bos_token_id": 1, "eos_token_id": 2, "rope_parameters": {"rope_type": "default", "rope_theta": 500000.0},
     }  # fmt: skip
-    return stirred(hf.MllamaForConditionalGeneration(hf.MllamaConfig(vision_config=eye, text_config=text, image_token_index=IMAGE)))
+    config = hf.MllamaConfig(vision_config=eye, text_config=text, image_token_index=IMAGE)
+    return stirred(hf.MllamaForConditionalGeneration(config))
 
 
 def picture(size: tuple[int, int]) -> Image.Image:
