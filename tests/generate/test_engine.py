@@ -14,7 +14,6 @@ from anyvlm.generate.engine import Delta, Engine
 from anyvlm.generate.sampling import Sampling
 from anyvlm.parts.norm import LayerNorm
 from anyvlm.parts.rope import Llama3, LongRope, Yarn
-from anyvlm.seq import causal
 from anyvlm.system import VLM, Batch, System
 
 ROPES = {
@@ -28,6 +27,7 @@ KINDS = {
     "window": {"lm__window": 5},
     "window-in-one-layer": {"lm__window": 5, "lm__windowed": (1,)},
     "parallel": {"lm__parallel": True, "lm__norm": LayerNorm(bias=False), "lm__logit_scale": 0.25},
+    "three-axes": {"lm__rope__sections": (1, 1, 2)},
     "biased-tied": {"lm__qkv_bias": True, "lm__o_bias": True, "lm__tied": True},
     **{name: {"lm__rope__scaling": scaling} for name, scaling in ROPES.items()},
 }
@@ -56,11 +56,9 @@ def recomputed(vlm: VLM, batch: Batch, tokens: int) -> tuple[list[int], list[tor
     for _ in range(tokens):
         more = torch.tensor([new], dtype=torch.long)
         whole = torch.cat([batch.ids_BT, more], 1)
-        seg = torch.zeros_like(whole)
-        seq = vlm.assemble(
-            Batch(whole, torch.cat([batch.kind_BT, torch.zeros_like(more)], 1), causal(whole[..., None]).pos_PBT, seg, {}),
-            features,
-        )
+        seg, kinds = torch.zeros_like(whole), torch.cat([batch.kind_BT, torch.zeros_like(more)], 1)
+        after = batch.pos_PBT.max() + 1 + torch.arange(len(new)).expand(len(batch.pos_PBT), 1, -1)
+        seq = vlm.assemble(Batch(whole, kinds, torch.cat([batch.pos_PBT, after], 2), seg, {}), features)
         logits = vlm.lm.logits(vlm.lm.hidden(seq))[0, -1]
         all_logits.append(logits)
         new.append(int(logits.argmax()))
