@@ -28,7 +28,7 @@ from anyvlm.inputs.plan import Plan, Span, plan
 from anyvlm.inputs.tokenizer import Tokenizer
 from anyvlm.parts.features import Grid, patches
 from anyvlm.parts.vision.native import windows
-from anyvlm.system import VLM, Checkpoint, System
+from anyvlm.system import VLM, Batch, Checkpoint, Pixels, System
 from anyvlm.weights.load import Loaded, load_module
 from anyvlm.weights.sources import Directory
 from tests.parity import gap, record, saved, stirred
@@ -205,6 +205,25 @@ def test_video(name: str, tmp_path: Path) -> None:
     assert gap(rows.x_ND, want) <= 1e-5
     alone = module.connectors["image"](module.encoders["image"](x_NC[60:120], ((1, 6, 10),)))
     assert gap(alone.x_ND, rows.items()[0][15:30]) <= 1e-6
+
+
+@pytest.mark.parametrize("name", KIND)
+@torch.no_grad()
+def test_positions_of_moments(name: str, tmp_path: Path) -> None:
+    """Text, three moments of 3 x 5 rows, text; one slice of time is one position, as it is in Qwen2-VL."""
+    theirs = reference(name)
+    module = ours(name, theirs, tmp_path).module
+    grid, rows = (3, 6, 10), 45
+    ids = (1, 2, ID["<|vision_start|>"], *[ID["<|video_pad|>"]] * rows, ID["<|vision_end|>"], 3, 4)
+    kinds = tuple(int(id == ID["<|video_pad|>"]) for id in ids)
+    laid = Plan(ids, kinds, (False,) * len(ids), (Span("image", 0, 3, rows, (3, 3, 5)),))
+    ids_BT, kind_BT = torch.tensor([ids]), torch.tensor([kinds])
+    x_NC = patches(torch.randn(6, 3, 84, 140), 14, 2)
+    media = {"image": Pixels(x_NC, (grid,))}
+    out = module(Batch(ids_BT, kind_BT, torch.tensor(laid.positions(3))[:, None], torch.zeros_like(ids_BT), media))
+    pace = {"second_per_grid_ts": torch.tensor([0.5])} if name == "qwen2.5-vl" else {}  # of 2 positions a second
+    video = {"pixel_values_videos": blocked(x_NC, [grid]), "video_grid_thw": torch.tensor([grid])}
+    assert gap(out, theirs(input_ids=ids_BT, mm_token_type_ids=2 * kind_BT, **video, **pace).logits) <= 1e-5
 
 
 @pytest.mark.parametrize("name", NAMES)
