@@ -66,7 +66,7 @@ def recomputed(vlm: VLM, batch: Batch, tokens: int) -> tuple[list[int], list[tor
 
 
 def test_cached_is_recomputed(kind: System, build: Callable, prompts: Callable, numbers: type) -> None:
-    vlm, batch = build(kind), prompts((13, 2))
+    vlm, batch = build(kind), prompts((13, 2), system=kind)
     expected, expected_logits = recomputed(vlm, batch, 24)
     assert ids(run(vlm, batch, Sampling(max_tokens=24), numbers)) == expected
     assert len(set(expected)) > 6, "the weights make it say one thing over and over: the test cannot fail"
@@ -80,9 +80,9 @@ def test_cached_is_recomputed(kind: System, build: Callable, prompts: Callable, 
 def test_ragged_batch_is_one_by_one(kind: System, build: Callable, prompts: Callable, numbers: type) -> None:
     vlm = build(kind)
     rows = ((13, 2), (4, 0), (22, 1), (1, 0), (22, 0))
-    together = run(vlm, prompts(*rows), Sampling(max_tokens=24), numbers)
+    together = run(vlm, prompts(*rows, system=kind), Sampling(max_tokens=24), numbers)
     for n, row in enumerate(rows):
-        assert ids(together, n) == ids(run(vlm, prompts(row), Sampling(max_tokens=24), numbers)), row
+        assert ids(together, n) == ids(run(vlm, prompts(row, system=kind), Sampling(max_tokens=24), numbers)), row
 
 
 def test_same_seed_same_text_whatever_the_neighbours(tiny: System, build: Callable, prompts: Callable, numbers: type) -> None:

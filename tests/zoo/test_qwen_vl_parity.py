@@ -82,9 +82,6 @@ def config(name: str, text: dict[str, object], vision: dict[str, object], tied: 
 
 def reference(name: str, tied: bool = False) -> hf.PreTrainedModel:
     model = stirred(KIND[name](config(name, LM, EYE | OWN[name], tied)))
-    for name_, parameter in model.named_parameters():
-        if "self_attn" in name_ and parameter.ndim == 2:
-            parameter.data *= 2  # so that places matter
     model.generation_config.eos_token_id = None
     return model
 

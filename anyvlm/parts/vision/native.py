@@ -162,6 +162,6 @@ class NativeEncoder(nn.Module):
 
     def _angles(self, places_n: Tensor, w: int) -> Tensor:
         """(n, h / 2) for places of a grid with lines of w."""
-        quarter = self.spec.width // self.spec.heads // 4
-        freq = self.spec.theta ** (-torch.arange(quarter).float() / quarter)
+        half = self.spec.width // self.spec.heads // 2
+        freq = 1.0 / self.spec.theta ** (torch.arange(0, half, 2).float() / half)
         return torch.cat([(places_n // w)[:, None] * freq, (places_n % w)[:, None] * freq], -1)
