@@ -92,9 +92,7 @@ def ours(name: str, theirs: hf.PreTrainedModel, folder: Path, tied: bool = False
     window = {} if full.streams["image"].encoder.window is None else {"window": 4, "whole": (1, 3)}
     encoder = full.streams["image"].encoder.but(width=32, depth=5, heads=2, **window)
     system = full.but(
-        lm=full.lm.but(
-            vocab=VOCAB, width=64, depth=3, heads=4, kv_heads=2, ffn__hidden=48, tied=tied, rope__sections=SECTIONS
-        ),
+        lm=full.lm.but(vocab=VOCAB, width=64, depth=3, heads=4, kv_heads=2, ffn__hidden=48, tied=tied, rope__sections=SECTIONS),
         streams__image__encoder=encoder.but(ffn__hidden=64 if name == "qwen2-vl" else 40),
         streams__image__policy=POLICY,
         tokenizer=None,

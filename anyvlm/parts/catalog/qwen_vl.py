@@ -57,7 +57,5 @@ QWEN2_VL_EYE = NativeViT(
 )  # fmt: skip
 """The same 675 M parameters at every size."""
 
-QWEN2_5_VL_EYE = QWEN2_VL_EYE.but(
-    ffn=GLU(hidden=3420, bias=True), norm=RMSNorm(eps=1e-6), window=8, whole=(7, 15, 23, 31)
-)
+QWEN2_5_VL_EYE = QWEN2_VL_EYE.but(ffn=GLU(hidden=3420, bias=True), norm=RMSNorm(eps=1e-6), window=8, whole=(7, 15, 23, 31))
 """In 3B and 7B; the paper's table has hidden 3456, which is that of 32B and 72B."""
