@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from anyvlm.errors import SpecError
+from anyvlm.inputs.native import Native
 from anyvlm.inputs.policy import ImagePolicy, Policy
 from anyvlm.inputs.tiles import AnyRes, Canvas
 from anyvlm.parts.connect.perceiver import Perceiver
@@ -13,6 +14,7 @@ from anyvlm.parts.insert.gated import GatedCross
 from anyvlm.parts.lm import Decoder
 from anyvlm.parts.memory import Insert
 from anyvlm.parts.rope import LongRope, Rope
+from anyvlm.parts.vision.native import NativeViT
 from anyvlm.parts.vision.tiled import TiledViT
 from anyvlm.parts.vision.vit import ViT
 from anyvlm.system import Stream, System, VisionSystem
@@ -64,6 +66,9 @@ def _connector(connector: Connector) -> Connector:
 
 
 def _rope(rope: Rope) -> Rope:
+    if rope.sections:
+        *first, _ = (max(1, section * (HEAD // 2) // sum(rope.sections)) for section in rope.sections)
+        rope = replace(rope, sections=(*first, HEAD // 2 - sum(first)))
     if not isinstance(rope.scaling, LongRope):
         return rope
     short, long = (factors[: HEAD // 2] for factors in (rope.scaling.short, rope.scaling.long))
@@ -79,11 +84,15 @@ def _stream(stream: Stream) -> Stream:
 
 
 def _encoder(encoder: Encoder) -> Encoder:
-    if isinstance(encoder, TiledViT):
-        return encoder.but(width=WIDTH, heads=WIDTH // HEAD, tile=SIDE * encoder.patch, ffn__hidden=HIDDEN)
-    if not isinstance(encoder, ViT):
-        return encoder
-    return encoder.but(width=WIDTH, heads=WIDTH // HEAD, size=SIDE * encoder.patch, ffn__hidden=HIDDEN)
+    match encoder:
+        case ViT():
+            return encoder.but(width=WIDTH, heads=WIDTH // HEAD, size=SIDE * encoder.patch, ffn__hidden=HIDDEN)
+        case TiledViT():
+            return encoder.but(width=WIDTH, heads=WIDTH // HEAD, tile=SIDE * encoder.patch, ffn__hidden=HIDDEN)
+        case NativeViT():
+            window = None if encoder.window is None else SIDE
+            return encoder.but(width=WIDTH, heads=WIDTH // HEAD, window=window, ffn__hidden=HIDDEN)
+    return encoder
 
 
 def _policy(policy: Policy, patch: int) -> Policy:
@@ -96,4 +105,6 @@ def _policy(policy: Policy, patch: int) -> Policy:
         case AnyRes():
             (h, w), one = policy.one.size, policy.one.but(size=(side, side))
             return policy.but(one=one, pinpoints=tuple((a // h * side, b // w * side) for a, b in policy.pinpoints))
+        case Native():
+            return policy.but(least=policy.multiple**2, most=4 * SIDE * policy.multiple**2)
     raise SpecError(f"tiny() does not know how to shrink the policy {type(policy).__name__}; tell it in anyvlm/tiny.py.")

@@ -104,8 +104,8 @@ class _Steps:
         self.seen_BS = cache.seg_BS >= 0
         self.full = None if bool(real_BT.all()) else additive(self.seen_BS[:, None], x.dtype)
         self.window = spec.window if spec.window is not None and end > spec.window else None
-        # One table row per position of any row: (positions, 1, 1, h).
-        table_PN1 = torch.arange(int(cache.pos_PBS.max()) + 1, device=x.device)[None, :, None]
+        # One table row per position of any row: (positions, 1, 1, h). New tokens are text: alike on every axis.
+        table_PN1 = torch.arange(int(cache.pos_PBS.max()) + 1, device=x.device)[:, None].expand(len(cache.pos_PBS), -1, 1)
         self.cos, self.sin = (table.to(x.dtype) for table in spec.rope.tables(table_PN1, spec.head_width))
         self.recalls = recall_last(seq.memory, real_BT.sum(1) - 1, x.dtype)
 

@@ -13,7 +13,7 @@ from anyvlm.generate.device import Place
 from anyvlm.generate.memory import AT_ONCE
 from anyvlm.generate.prepack import prepack
 from anyvlm.inputs.image import ImageSource, read_image
-from anyvlm.parts.features import Features, patches
+from anyvlm.parts.features import Features, still
 from anyvlm.system import VisionSystem
 from anyvlm.weights.load import load_module
 
@@ -49,6 +49,6 @@ class VisionModel:
     def _some(self, images: Sequence[ImageSource]) -> Features:
         spec = self.system.encoder
         pixels = [torch.from_numpy(self.system.policy.apply(read_image(image, remote=self.remote))) for image in images]
-        x_NC = torch.cat([patches(x[None], spec.patch) for x in pixels]).to(self.place.device)
+        x_NC = torch.cat([still(x, spec) for x in pixels]).to(self.place.device)
         rows: Features = self.encoder(x_NC, tuple(spec.grid(x.shape[1], x.shape[2]) for x in pixels))
         return rows

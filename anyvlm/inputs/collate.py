@@ -14,7 +14,7 @@ import torch
 from anyvlm.inputs.plan import Plan
 from anyvlm.inputs.reach import reaches
 from anyvlm.parts.cut import Cut
-from anyvlm.parts.features import Grid, patches
+from anyvlm.parts.features import Grid, still
 from anyvlm.system import Batch, Pixels, System
 
 NOTHING = -100
@@ -57,7 +57,7 @@ def media(
         for seen in plan.pictures:
             encoder = system.streams[seen.stream].encoder
             own = [torch.from_numpy(array) for _, array in zip(seen.cut.sizes, left, strict=False)]
-            rows.setdefault(seen.stream, []).extend(patches(x[None], encoder.patch) for x in own)
+            rows.setdefault(seen.stream, []).extend(still(x, encoder) for x in own)
             grids.setdefault(seen.stream, []).extend(encoder.grid(*x.shape[1:]) for x in own)
             cuts.setdefault(seen.stream, []).append(seen.cut)
         for name, stream in system.streams.items():

@@ -180,6 +180,15 @@ QWEN2 = Template(
 
 QWEN2_5 = QWEN2.but(system="You are Qwen, created by Alibaba Cloud. You are a helpful assistant.")
 
+QWEN2_VL = QWEN2.but(
+    image="<|image_pad|>",
+    image_open="<|vision_start|>",
+    image_close="<|vision_end|>",
+    image_place="inline",
+    specials=("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"),
+)
+"""Qwen2-VL and Qwen2.5-VL (the chat template of their tokenizer_config.json; the same for all sizes)."""
+
 SMOLLM2 = QWEN2.but(system="You are a helpful AI assistant named SmolLM, trained by Hugging Face")
 
 LLAMA_3 = Template(

@@ -47,21 +47,28 @@ class Features:
         return out
 
 
-def patches(pixels_BCHW: Tensor, patch: int) -> Tensor:
-    """Pixels -> (B * h * w, C * patch * patch) in row order, each patch as a convolution kernel would read it.
+def patches(pixels_BCHW: Tensor, patch: int, frames: int = 1) -> Tensor:
+    """Pixels -> (B / frames * h * w, C * frames * patch * patch) in row order, each patch as a convolution would read it.
 
-    What is left over on the right and below is not read (SigLIP at 384 pixels has 27 patches of 14).
+    `frames`: so many pictures, neighbours in time, make one patch; it divides B. What is left over on the right and below
+    is not read (SigLIP at 384 pixels has 27 patches of 14).
     """
-    B, C, H, W = pixels_BCHW.shape
+    _, C, H, W = pixels_BCHW.shape
     h, w = H // patch, W // patch
-    x = pixels_BCHW[:, :, : h * patch, : w * patch].reshape(B, C, h, patch, w, patch)
-    return x.permute(0, 2, 4, 1, 3, 5).reshape(-1, C * patch * patch)
+    x = pixels_BCHW[:, :, : h * patch, : w * patch].reshape(-1, frames, C, h, patch, w, patch)
+    return x.permute(0, 3, 5, 2, 1, 4, 6).reshape(-1, C * frames * patch * patch)
+
+
+def still(pixels_CHW: Tensor, encoder: Encoder) -> Tensor:
+    """The patches of one picture, which an encoder of video sees standing still for as long as a patch lasts."""
+    return patches(pixels_CHW.expand(encoder.frames, -1, -1, -1), encoder.patch, encoder.frames)
 
 
 class Encoder(Spec):
-    """Contract of encoders: patches (N, C) and grids -> Features of `width`."""
+    """Contract of encoders: patches (N, C) and grids -> Features of `width`. A patch lasts `frames` pictures of a video."""
 
     patch: int
+    frames: int = 1
 
     @property
     def out(self) -> int:

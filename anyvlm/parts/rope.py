@@ -49,7 +49,8 @@ class Rope(Spec):
 
         LongRope looks at the lengths of the sequences, and gives each its own frequencies (B, 1, h / 2).
         """
-        freq = self.theta ** (-torch.arange(0, h, 2, dtype=torch.int64).float() / h)
+        # the reciprocal of a power, as everyone computes it: another last bit would be 0.002 radians 32,000 tokens on
+        freq = 1.0 / self.theta ** (torch.arange(0, h, 2, dtype=torch.int64).float() / h)
         if self.scaling is None:
             return freq, 1.0
         if isinstance(self.scaling, LongRope):

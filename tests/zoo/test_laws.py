@@ -13,16 +13,18 @@ import numpy as np
 import pytest
 import tokenizers
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from tokenizers import decoders, models, pre_tokenizers
 from torch.nn.functional import cross_entropy
 
 from anyvlm import registry
+from anyvlm.errors import InputError
 from anyvlm.inputs.collate import collate
 from anyvlm.inputs.messages import Message, Picture
 from anyvlm.inputs.plan import Plan, plan
+from anyvlm.inputs.policy import Policy
 from anyvlm.inputs.tokenizer import Tokenizer
 from anyvlm.keys import revert
 from anyvlm.parts.cache import allocate
@@ -103,11 +105,21 @@ def test_json_round_trip(name: str) -> None:
     assert from_json(json.loads(json.dumps(to_json(system)))) == system
 
 
+def accepted(policy: Policy, width: int, height: int) -> bool:
+    """A policy may refuse a picture by its size, with a sentence about it."""
+    try:
+        return bool(policy.cut(width, height).sizes)
+    except InputError as error:
+        assert str(width) in str(error) and str(height) in str(error)
+        return False
+
+
 @pytest.mark.parametrize("name", SEEING)
 @given(sizes=st.lists(st.tuples(st.integers(1, 2000), st.integers(1, 2000)), min_size=1, max_size=3))
 @settings(max_examples=5)
 def test_plan_is_what_the_encoder_returns(name: str, sizes: list[tuple[int, int]]) -> None:
     full = registry.system(name).streams["image"]
+    assume(all(accepted(full.policy, *size) for size in sizes))
     laid, arrays = laid_out(name, *sizes, "x")
     media = batch(name, (laid, arrays)).media["image"]
     with torch.no_grad():
@@ -140,7 +152,7 @@ def test_cached_is_recomputed(name: str) -> None:
     vlm, whole = built(name), batch(name, question(name, "What is it, and where?"))
     lm, T = vlm.lm, whole.ids_BT.shape[1]
     spec = lm.spec
-    cache_ = allocate(spec.depth, 1, spec.kv_heads, T, spec.head_width, like=lm.embed.weight)
+    cache_ = allocate(spec.depth, 1, spec.kv_heads, T, spec.head_width, like=lm.embed.weight, axes=spec.rope.axes)
     seq = vlm.assemble(whole)
     cuts = [0, T - 7, *range(T - 6, T + 1)]
     parts = []
