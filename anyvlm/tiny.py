@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from anyvlm.errors import SpecError
+from anyvlm.inputs.mosaic import Mosaic
 from anyvlm.inputs.policy import ImagePolicy, Policy
 from anyvlm.inputs.tiles import AnyRes
 from anyvlm.parts.features import Encoder
 from anyvlm.parts.lm import Decoder
 from anyvlm.parts.rope import LongRope, Rope
+from anyvlm.parts.vision.axial import AxialViT
 from anyvlm.parts.vision.vit import ViT
 from anyvlm.system import Stream, System, VisionSystem
 
@@ -54,9 +56,12 @@ def _stream(stream: Stream) -> Stream:
 
 
 def _encoder(encoder: Encoder) -> Encoder:
-    if not isinstance(encoder, ViT):
-        return encoder
-    return encoder.but(width=WIDTH, heads=WIDTH // HEAD, size=SIDE * encoder.patch, ffn__hidden=HIDDEN)
+    match encoder:
+        case ViT():
+            return encoder.but(width=WIDTH, heads=WIDTH // HEAD, size=SIDE * encoder.patch, ffn__hidden=HIDDEN)
+        case AxialViT():
+            return encoder.but(width=WIDTH, heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
+    return encoder
 
 
 def _policy(policy: Policy, patch: int) -> Policy:
@@ -67,4 +72,7 @@ def _policy(policy: Policy, patch: int) -> Policy:
         case AnyRes():
             (h, w), one = policy.one.size, policy.one.but(size=(side, side))
             return policy.but(one=one, pinpoints=tuple((a // h * side, b // w * side) for a, b in policy.pinpoints))
+        case Mosaic():
+            tiles = policy.longest // policy.one.size[0]
+            return policy.but(one=policy.one.but(size=(side, side)), longest=tiles * side)
     raise SpecError(f"tiny() does not know how to shrink the policy {type(policy).__name__}; tell it in anyvlm/tiny.py.")
