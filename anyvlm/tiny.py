@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from anyvlm.errors import SpecError
+from anyvlm.inputs.mosaic import Mosaic
 from anyvlm.inputs.native import Native
 from anyvlm.inputs.policy import ImagePolicy, Policy
 from anyvlm.inputs.tiles import AnyRes, Canvas
@@ -14,6 +15,7 @@ from anyvlm.parts.insert.gated import GatedCross
 from anyvlm.parts.lm import Decoder
 from anyvlm.parts.memory import Insert
 from anyvlm.parts.rope import LongRope, Rope
+from anyvlm.parts.vision.axial import AxialViT
 from anyvlm.parts.vision.native import NativeViT
 from anyvlm.parts.vision.tiled import TiledViT
 from anyvlm.parts.vision.vit import ViT
@@ -92,6 +94,8 @@ def _encoder(encoder: Encoder) -> Encoder:
         case NativeViT():
             window = None if encoder.window is None else SIDE
             return encoder.but(width=WIDTH, heads=WIDTH // HEAD, window=window, ffn__hidden=HIDDEN)
+        case AxialViT():
+            return encoder.but(width=WIDTH, heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
     return encoder
 
 
@@ -107,4 +111,7 @@ def _policy(policy: Policy, patch: int) -> Policy:
             return policy.but(one=one, pinpoints=tuple((a // h * side, b // w * side) for a, b in policy.pinpoints))
         case Native():
             return policy.but(least=policy.multiple**2, most=4 * SIDE * policy.multiple**2)
+        case Mosaic():
+            tiles = policy.longest // policy.one.size[0]
+            return policy.but(one=policy.one.but(size=(side, side)), longest=tiles * side)
     raise SpecError(f"tiny() does not know how to shrink the policy {type(policy).__name__}; tell it in anyvlm/tiny.py.")

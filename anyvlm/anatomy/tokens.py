@@ -30,7 +30,10 @@ class Cost:
 
     @property
     def tokens(self) -> int:
-        """Places it takes in the prompt, those of text among its rows included."""
+        """Places it takes in the prompt, those of text among its rows included.
+
+        Words among them count as one each; only a tokenizer knows better, and the plan made with it is exact.
+        """
         return sum(1 if isinstance(cell, str) else prod(cell) for cell in self.cells)
 
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from anyvlm.errors import InputError
 from anyvlm.inputs.image import image_size
+from anyvlm.inputs.markup import Text
 from anyvlm.inputs.messages import Message
+from anyvlm.inputs.template import Piece
 from anyvlm.inputs.tokenizer import IMAGE, Tokenizer
 
 if TYPE_CHECKING:
@@ -124,8 +126,9 @@ def plan(
         cut = stream.policy_among(len(sizes)).cut(*sizes[len(seen)])
         seen.append(Seen(name, cut, len(ids)))
         for cell in (system.placeholder,) if stream.reach else stream.cells(cut):
-            new, kind = [tokenizer.id(cell)] if isinstance(cell, str) else [], 0
-            if not isinstance(cell, str):
+            if isinstance(cell, str):
+                new, kind = _written(tokenizer, cell), 0
+            else:
                 spans.append(Span(name, len(seen) - 1, len(ids), prod(cell), cell))
                 new, kind = [tokenizer.find(system.placeholder) or 0] * prod(cell), int(stream.kind)
             ids += new
@@ -135,6 +138,11 @@ def plan(
     if len(laid) + max_tokens > system.lm.context:
         raise InputError(_too_long(system, laid, max_tokens))
     return laid
+
+
+def _written(tokenizer: Tokenizer, cell: str) -> list[int]:
+    """Ids of what a markup writes among the rows: ordinary text, or one control token."""
+    return list(tokenizer.encode([Piece(cell, "template")]).ids) if isinstance(cell, Text) else [tokenizer.id(cell)]
 
 
 def _too_long(system: System, laid: Plan, max_tokens: int) -> str:

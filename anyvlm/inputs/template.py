@@ -47,6 +47,7 @@ class Template(Spec):
     user_open: str
     user_close: str
     user_again: str = ""  # before the second and later user_open
+    text_open: str = ""  # after user_open, where the turn begins with text and not with a picture (Idefics3)
     answer_open: str
     answer_space: str = ""
     answer_end: str
@@ -101,6 +102,8 @@ class Template(Spec):
         parts = message.content
         if self.image_place == "first":
             parts = (*message.pictures, *(part for part in parts if isinstance(part, str)))
+        if parts and isinstance(parts[0], str):
+            yield from self._format(self.text_open)
         previous: object = None
         for part in parts:
             if not isinstance(part, str):

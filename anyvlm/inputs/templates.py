@@ -162,6 +162,44 @@ IDEFICS_INSTRUCT = IDEFICS.but(
 )
 """IDEFICS-instruct, from its model card."""
 
+PIXTRAL = Template(
+    bos="<s>",
+    system_close="\n\n",
+    system_inside=True,
+    user_open="[INST]",
+    user_close="[/INST]",
+    answer_open="",
+    answer_end="</s>",
+    image="[IMG]",
+    image_close="",
+    image_place="inline",
+    specials=("<s>", "</s>", "[INST]", "[/INST]"),
+    stop=("</s>",),
+)
+"""Pixtral-12B-2409 (mistral-common, v3 tekken): no spaces around tags. Mistral writes a system text into the last user
+turn; here it stands in the first."""
+
+IDEFICS3 = Template(
+    bos="<|begin_of_text|>",
+    system_open="System: ",
+    system_close="<end_of_utterance>\n",
+    user_open="User:",
+    user_close="<end_of_utterance>\n",
+    text_open=" ",
+    answer_open="Assistant:",
+    answer_space=" ",
+    answer_end="<end_of_utterance>",
+    answer_close="\n",
+    image_close="",
+    image_place="inline",
+    specials=("<|begin_of_text|>", "<end_of_utterance>"),
+    stop=("<end_of_utterance>",),
+)
+"""Idefics3-8B-Llama3, its published chat template; Llama's tokenizer may add a second bos, which is not written here."""
+
+SMOLVLM = IDEFICS3.but(bos="<|im_start|>", specials=("<|im_start|>", "<end_of_utterance>"))
+"""SmolVLM (``DEFAULT_CHAT_TEMPLATE`` in transformers' processing_smolvlm.py); "<|im_start|>" stands once, in front."""
+
 # Language models ------------------------------------------------------------------------------------------------------
 
 QWEN2 = Template(

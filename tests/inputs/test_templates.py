@@ -52,6 +52,11 @@ GOLDEN = {  # with TALK, ready for the next reply
     "MISTRAL_INSTRUCT": "<s>[INST] <image>\nWhat is it? [/INST] A cat. </s>[INST] Sure? [/INST]",
     "YI_VL": f"{YI}\n\n### Human: <image_placeholder>\nWhat is it?\n### Assistant: A cat.\n### Human: Sure?\n### Assistant:",
     "MAYA": f"<BOS_TOKEN>{USER} USER: <image>\nWhat is it? ASSISTANT: A cat.<|END_OF_TURN_TOKEN|>USER: Sure? ASSISTANT:",
+    "PIXTRAL": "<s>[INST][IMG]What is it?[/INST]A cat.</s>[INST]Sure?[/INST]",
+    "IDEFICS3": "<|begin_of_text|>User:<image>What is it?<end_of_utterance>\nAssistant: A cat.<end_of_utterance>\n"
+    "User: Sure?<end_of_utterance>\nAssistant:",
+    "SMOLVLM": "<|im_start|>User:<image>What is it?<end_of_utterance>\nAssistant: A cat.<end_of_utterance>\n"
+    "User: Sure?<end_of_utterance>\nAssistant:",
     "QWEN2": "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n<image>\nWhat is it?<|im_end|>\n"
     "<|im_start|>assistant\nA cat.<|im_end|>\n<|im_start|>user\nSure?<|im_end|>\n<|im_start|>assistant\n",
     "QWEN2_5": "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n"

@@ -72,7 +72,8 @@ def tokenizer(name: str) -> Tokenizer:
     inner = tokenizers.Tokenizer(models.BPE(vocab={char: id for id, char in enumerate(alphabet)}, merges=[]))
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
-    inner.add_special_tokens([*small(name).template.specials, small(name).placeholder])
+    marks = [token for stream in small(name).streams.values() if stream.markup for token in stream.markup.tokens]
+    inner.add_special_tokens([*small(name).template.specials, small(name).placeholder, *marks])
     return Tokenizer(inner)
 
 

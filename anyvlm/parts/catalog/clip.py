@@ -55,5 +55,8 @@ SIGLIP_B_16_256 = ViT(
     cls=False, stem_bias=True,
 )  # fmt: skip
 """google/siglip-base-patch16-256 and -256-multilingual."""
+SIGLIP_B_16_512 = SIGLIP_B_16_256.but(size=512)
 SIGLIP_L_16_384 = SIGLIP_B_16_256.but(width=1024, depth=24, heads=16, size=384, ffn__hidden=4096)
 SIGLIP_SO400M_14_384 = SIGLIP_B_16_256.but(width=1152, depth=27, heads=16, patch=14, size=384, ffn__hidden=4304)
+SIGLIP_SO400M_14_364 = SIGLIP_SO400M_14_384.but(size=364)
+"""Idefics3's: one line and column of patches less than at 384, trained on."""

@@ -105,6 +105,8 @@ LLAMA_3_2_1B = LLAMA_3_2_3B.but(width=2048, depth=16, heads=32)
 MISTRAL_7B = LLAMA_2_7B.but(kv_heads=8, ffn__hidden=14336, context=32768, window=4096)
 """Mistral-7B-v0.1 (2310.06825)."""
 MISTRAL_7B_V0_2 = MISTRAL_7B.but(window=None, rope__theta=1_000_000.0)
+MISTRAL_NEMO_12B = MISTRAL_7B_V0_2.but(vocab=131072, width=5120, depth=40, head=128, context=131072)
+"""Mistral-Nemo-2407, whose heads are narrower than width / heads."""
 
 YI_6B = LLAMA_2_7B.but(vocab=64000, kv_heads=4, rope__theta=5_000_000.0)
 """Yi (2403.04652)."""
