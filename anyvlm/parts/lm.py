@@ -1,6 +1,6 @@
 """One decoder for the Llama family and its neighbours. Variation enters through specs, never through names.
 
-Sources: transformers `modeling_{llama,mistral,qwen2,phi3,cohere}.py`.
+Sources: transformers `modeling_{llama,mistral,qwen2,phi3,cohere,gemma,persimmon}.py`.
 Shape letters: B batch, T tokens, S keys, D width, H heads, G key/value heads, h head width, V vocabulary.
 """
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from anyvlm.parts.attention import attend
 from anyvlm.parts.cache import Cache
-from anyvlm.parts.ffn import GLU
+from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.init import normal
 from anyvlm.parts.norm import Norm, RMSNorm
 from anyvlm.parts.rope import Rope, rotate
@@ -28,6 +28,8 @@ class Decoder(Spec):
     `head`: width of one attention head (width / heads where None). `parallel`: attention and feed-forward read the same
     norm and are added together (Cohere). `window`: how far back a token looks (None: everything), in the layers
     `windowed` (None: all). `context`: the longest sequence it was trained for. `logit_scale`: factor on the logits.
+    `embed_scale`: factor on the embeddings of text (Gemma: sqrt(width)); rows of pictures enter as they are. `qk_norm`: a norm
+    on every head of the queries, and another on those of the keys.
     """
 
     vocab: int
@@ -35,7 +37,7 @@ class Decoder(Spec):
     depth: int
     heads: int
     kv_heads: int
-    ffn: GLU
+    ffn: GLU | MLP
     context: int
     norm: Norm = RMSNorm()
     rope: Rope = Rope()
@@ -47,6 +49,8 @@ class Decoder(Spec):
     window: int | None = None
     windowed: tuple[int, ...] | None = None
     logit_scale: float = 1.0
+    embed_scale: float = 1.0
+    qk_norm: Norm | None = None
 
     @property
     def head_width(self) -> int:
@@ -81,13 +85,17 @@ class _Attention(nn.Module):
         self.qkv = nn.Linear(spec.width, (spec.heads + 2 * spec.kv_heads) * h, bias=spec.qkv_bias)
         self.o = nn.Linear(spec.heads * h, spec.width, bias=spec.o_bias)
 
-    def forward(self, x_BTD: Tensor, at: Context) -> Tensor:
+    def project(self, x_BTD: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries and keys (B, H + G, T, h), values (B, G, T, h)."""
         H, G = self.heads, self.kv_heads
         qkv = self.qkv(x_BTD).unflatten(-1, (H + 2 * G, -1)).transpose(1, 2)  # (B, H + 2 G, T, h)
+        return qkv[:, : H + G], qkv[:, H + G :]
+
+    def forward(self, x_BTD: Tensor, at: Context) -> Tensor:
+        qk, v = self.project(x_BTD)
         # queries and keys turn by the same tables: one call for both
-        qk, v = qkv[:, : H + G], qkv[:, H + G :]
         qk = rotate(qk, at.cos, at.sin)
-        q, k = qk[:, :H], qk[:, H:]
+        q, k = qk[:, : self.heads], qk[:, self.heads :]
         if at.cache is not None:
             k, v = at.cache.put(self.layer, k, v)
         seen = at.near if self.near else at.full
@@ -97,11 +105,25 @@ class _Attention(nn.Module):
         return out
 
 
+class _NormedAttention(_Attention):
+    def __init__(self, spec: Decoder, layer: int, norm: Norm) -> None:
+        super().__init__(spec, layer)
+        self.q_norm, self.k_norm = norm.build(spec.head_width), norm.build(spec.head_width)
+
+    def project(self, x_BTD: Tensor) -> tuple[Tensor, Tensor]:
+        qk, v = super().project(x_BTD)
+        return torch.cat([self.q_norm(qk[:, : self.heads]), self.k_norm(qk[:, self.heads :])], 1), v
+
+
+def _attention(spec: Decoder, layer: int) -> _Attention:
+    return _Attention(spec, layer) if spec.qk_norm is None else _NormedAttention(spec, layer, spec.qk_norm)
+
+
 class _Block(nn.Module):
     def __init__(self, spec: Decoder, layer: int) -> None:
         super().__init__()
         self.norm1, self.norm2 = spec.norm.build(spec.width), spec.norm.build(spec.width)
-        self.attn, self.ffn = _Attention(spec, layer), spec.ffn.build(spec.width)
+        self.attn, self.ffn = _attention(spec, layer), spec.ffn.build(spec.width)
 
     def forward(self, x: Tensor, at: Context) -> Tensor:
         x = x + self.attn(self.norm1(x), at)
@@ -113,12 +135,29 @@ class _ParallelBlock(nn.Module):
     def __init__(self, spec: Decoder, layer: int) -> None:
         super().__init__()
         self.norm1 = spec.norm.build(spec.width)
-        self.attn, self.ffn = _Attention(spec, layer), spec.ffn.build(spec.width)
+        self.attn, self.ffn = _attention(spec, layer), spec.ffn.build(spec.width)
 
     def forward(self, x: Tensor, at: Context) -> Tensor:
         normed = self.norm1(x)
         out: Tensor = x + self.attn(normed, at) + self.ffn(normed)
         return out
+
+
+def _embedding(spec: Decoder) -> nn.Embedding:
+    if spec.embed_scale == 1.0:
+        return nn.Embedding(spec.vocab, spec.width, _weight=normal(spec.vocab, spec.width))
+    return _ScaledEmbedding(spec.vocab, spec.width, spec.embed_scale)
+
+
+class _ScaledEmbedding(nn.Embedding):
+    """Rows times a factor, which is rounded to the dtype of the weights (as transformers' Gemma does)."""
+
+    def __init__(self, vocab: int, width: int, scale: float) -> None:
+        super().__init__(vocab, width, _weight=normal(vocab, width))
+        self.scale = scale
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return super().forward(ids) * float(torch.tensor(self.scale, dtype=self.weight.dtype))
 
 
 class DecoderLM(nn.Module):
@@ -127,7 +166,7 @@ class DecoderLM(nn.Module):
     def __init__(self, spec: Decoder) -> None:
         super().__init__()
         self.spec = spec
-        self.embed = nn.Embedding(spec.vocab, spec.width, _weight=normal(spec.vocab, spec.width))
+        self.embed = _embedding(spec)
         block = _ParallelBlock if spec.parallel else _Block
         self.blocks = nn.ModuleList(block(spec, layer) for layer in range(spec.depth))
         self.norm = spec.norm.build(spec.width)
