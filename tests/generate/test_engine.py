@@ -12,7 +12,8 @@ import torch
 
 from anyvlm.generate.engine import Delta, Engine
 from anyvlm.generate.sampling import Sampling
-from anyvlm.parts.norm import LayerNorm
+from anyvlm.parts.ffn import MLP
+from anyvlm.parts.norm import LayerNorm, RMSNorm
 from anyvlm.parts.rope import Llama3, LongRope, Yarn
 from anyvlm.seq import causal
 from anyvlm.system import VLM, Batch, System
@@ -28,6 +29,9 @@ KINDS = {
     "window": {"lm__window": 5},
     "window-in-one-layer": {"lm__window": 5, "lm__windowed": (1,)},
     "parallel": {"lm__parallel": True, "lm__norm": LayerNorm(bias=False), "lm__logit_scale": 0.25},
+    "prefix": {"attention": "prefix"},
+    "gemma": {"lm__norm": RMSNorm(offset=1.0), "lm__embed_scale": 7.0, "lm__tied": True},
+    "persimmon": {"lm__ffn": MLP(hidden=64, act="relu2"), "lm__qk_norm": LayerNorm(), "lm__rope__part": 0.5},
     "biased-tied": {"lm__qkv_bias": True, "lm__o_bias": True, "lm__tied": True},
     **{name: {"lm__rope__scaling": scaling} for name, scaling in ROPES.items()},
 }
@@ -56,11 +60,10 @@ def recomputed(vlm: VLM, batch: Batch, tokens: int) -> tuple[list[int], list[tor
     for _ in range(tokens):
         more = torch.tensor([new], dtype=torch.long)
         whole = torch.cat([batch.ids_BT, more], 1)
-        seg = torch.zeros_like(whole)
-        seq = vlm.assemble(
-            Batch(whole, torch.cat([batch.kind_BT, torch.zeros_like(more)], 1), causal(whole[..., None]).pos_PBT, seg, {}),
-            features,
-        )
+        seg, kinds = torch.zeros_like(whole), torch.cat([batch.kind_BT, torch.zeros_like(more)], 1)
+        prefix = None if batch.prefix_BT is None else torch.cat([batch.prefix_BT, torch.zeros_like(more, dtype=torch.bool)], 1)
+        grown = Batch(whole, kinds, causal(whole[..., None]).pos_PBT, seg, {}, prefix_BT=prefix)
+        seq = vlm.assemble(grown, features)
         logits = vlm.lm.logits(vlm.lm.hidden(seq))[0, -1]
         all_logits.append(logits)
         new.append(int(logits.argmax()))
@@ -68,7 +71,7 @@ def recomputed(vlm: VLM, batch: Batch, tokens: int) -> tuple[list[int], list[tor
 
 
 def test_cached_is_recomputed(kind: System, build: Callable, prompts: Callable, numbers: type) -> None:
-    vlm, batch = build(kind), prompts((13, 2))
+    vlm, batch = build(kind), prompts((13, 2), system=kind)
     expected, expected_logits = recomputed(vlm, batch, 24)
     assert ids(run(vlm, batch, Sampling(max_tokens=24), numbers)) == expected
     assert len(set(expected)) > 6, "the weights make it say one thing over and over: the test cannot fail"
@@ -82,9 +85,9 @@ def test_cached_is_recomputed(kind: System, build: Callable, prompts: Callable, 
 def test_ragged_batch_is_one_by_one(kind: System, build: Callable, prompts: Callable, numbers: type) -> None:
     vlm = build(kind)
     rows = ((13, 2), (4, 0), (22, 1), (1, 0), (22, 0))
-    together = run(vlm, prompts(*rows), Sampling(max_tokens=24), numbers)
+    together = run(vlm, prompts(*rows, system=kind), Sampling(max_tokens=24), numbers)
     for n, row in enumerate(rows):
-        assert ids(together, n) == ids(run(vlm, prompts(row), Sampling(max_tokens=24), numbers)), row
+        assert ids(together, n) == ids(run(vlm, prompts(row, system=kind), Sampling(max_tokens=24), numbers)), row
 
 
 def test_same_seed_same_text_whatever_the_neighbours(tiny: System, build: Callable, prompts: Callable, numbers: type) -> None:

@@ -41,7 +41,8 @@ SIZES = ((300, 450), (61, 30), (1, 1), (2000, 500), (333, 1500), (3000, 2000))
 
 def inner() -> tokenizers.Tokenizer:
     """As Fuyu's: a mark before each text, and words of the vocabulary, not control tokens, among the patches."""
-    out = tokenizers.Tokenizer(models.BPE(vocab={c: n for n, c in enumerate((*ALPHABET, *WORDS))}, merges=[], ignore_merges=True))
+    vocab = {word: id for id, word in enumerate((*ALPHABET, *WORDS))}
+    out = tokenizers.Tokenizer(models.BPE(vocab=vocab, merges=[], ignore_merges=True))
     out.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     out.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(word, "isolated") for word in WORDS])
     out.decoder = decoders.Fuse()

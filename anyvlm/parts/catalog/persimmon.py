@@ -43,7 +43,9 @@ FUYU_PATCHES = Keys(
         Rule(
             theirs=("weight",), ours=("layers.0.weight",),
             ops=(
-                Reshape(theirs=(-1, 2700), ours=(-1, 900, 3)), Transpose(a=1, b=2), Reshape(theirs=(-1, 3, 900), ours=(-1, 2700)),
+                Reshape(theirs=(-1, 2700), ours=(-1, 900, 3)),
+                Transpose(a=1, b=2),
+                Reshape(theirs=(-1, 3, 900), ours=(-1, 2700)),
             ),
         ),
         *rename({"bias": "layers.0.bias"}),
