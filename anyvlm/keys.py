@@ -116,6 +116,50 @@ class Interleaved(Op):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Partial(Op):
+    """Heads of which only the first `part` of the rows turns; ours have half of these rows at the front of both halves.
+
+    So pairs are half a head apart, as they are where all rows turn (`Rope.part`).
+    """
+
+    heads: Size
+    part: float
+
+    def load(self, tensors: Sequence[Tensor], part: Spec) -> tuple[Tensor, ...]:
+        return tuple(self._swapped(t, part, inverse=False) for t in tensors)
+
+    def export(self, tensors: Sequence[Tensor], part: Spec) -> tuple[Tensor, ...]:
+        return tuple(self._swapped(t, part, inverse=True) for t in tensors)
+
+    def _swapped(self, tensor: Tensor, part: Spec, inverse: bool) -> Tensor:
+        each = tensor.unflatten(0, (_number(self.heads, part), -1))
+        half = each.shape[1] // 2
+        turning = int(half * self.part)
+        a, b = (turning, half - turning) if inverse else (turning, turning)
+        first, second, third, last = each.split([a, b, half - b, half - a], 1)
+        return _cat([first, third, second, last], 1).reshape(tensor.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByHead(Op):
+    """One tensor that holds q, k and v of a head, then those of the next (Persimmon, GPT-NeoX); ours has all q, all k, all v.
+
+    `of`: how many there are.
+    """
+
+    heads: Size
+    of: int = 3
+
+    def load(self, tensors: Sequence[Tensor], part: Spec) -> tuple[Tensor, ...]:
+        heads = _number(self.heads, part)
+        return tuple(t.unflatten(0, (heads, self.of, -1)).transpose(0, 1).reshape(t.shape) for t in tensors)
+
+    def export(self, tensors: Sequence[Tensor], part: Spec) -> tuple[Tensor, ...]:
+        heads = _number(self.heads, part)
+        return tuple(t.unflatten(0, (self.of, heads, -1)).transpose(0, 1).reshape(t.shape) for t in tensors)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Transpose(Op):
     """Dimensions `a` and `b` exchanged."""
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from anyvlm.errors import SpecError
+from anyvlm.inputs.boxes import Boxes
 from anyvlm.inputs.markup import Markup
 from anyvlm.inputs.policy import ImagePolicy, Policy
 from anyvlm.inputs.reach import Reach
@@ -132,7 +134,8 @@ class Meta(Spec):
 class System(Spec):
     """A named VLM: everything that reproduces it.
 
-    `placeholder`: the token whose places image rows take in prompt ids. `tokenizer`: the source it is read from.
+    `placeholder`: the token whose places image rows take in prompt ids. `attention`: "causal", or "prefix" where all tokens
+    before the answer see each other. `boxes`: how its text writes boxes. `tokenizer`: the source it is read from.
     `fresh`: globs of parameters that no checkpoint fills. A language model alone is a System without streams.
     """
 
@@ -142,6 +145,8 @@ class System(Spec):
     template: Template
     meta: Meta
     placeholder: str = "<image>"
+    attention: Literal["causal", "prefix"] = "causal"
+    boxes: Boxes | None = None
     tokenizer: Source | None = None
     checkpoints: tuple[Checkpoint, ...] = ()
     fresh: tuple[str, ...] = ()
@@ -207,7 +212,10 @@ class Pixels:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a VLM reads. kind_BT marks the places that rows of a stream take; seg_BT is -1 on padding."""
+    """What a VLM reads. kind_BT marks the places that rows of a stream take; seg_BT is -1 on padding.
+
+    prefix_BT: tokens that see each other, those at the start of every sample; None where all is causal.
+    """
 
     ids_BT: Tensor
     kind_BT: Tensor
@@ -215,6 +223,7 @@ class Batch:
     seg_BT: Tensor
     media: Mapping[str, Pixels]
     labels_BT: Tensor | None = None  # the id to predict *at* each place, -100 where nothing is learned
+    prefix_BT: Tensor | None = None  # bool
 
 
 class VLM(nn.Module):
@@ -234,7 +243,8 @@ class VLM(nn.Module):
 
     def features(self, media: Mapping[str, Pixels]) -> dict[str, Features]:
         """Rows of every array of every stream, in the language model's width."""
-        return {name: self.connectors[name](self.encoders[name](p.x_NC, p.grids)) for name, p in media.items()}
+        dtype = self.lm.embed.weight.dtype  # an encoder without parameters cannot know it
+        return {name: self.connectors[name](self.encoders[name](p.x_NC.to(dtype), p.grids)) for name, p in media.items()}
 
     def rows(self, media: Mapping[str, Pixels], features: Mapping[str, Features] | None = None) -> dict[str, Features]:
         """What every stream lays into the sequence: its features, put together by its join if it has one."""
@@ -256,7 +266,8 @@ class VLM(nn.Module):
             if int(at_BT.sum()) != len(rows.x_ND):
                 raise ValueError(f"stream '{name}': {int(at_BT.sum())} places in the plan for {len(rows.x_ND)} rows")
             x_BTD = x_BTD.masked_scatter(at_BT[..., None], rows.x_ND.to(x_BTD.dtype))
-        return Seq(x_BTD, batch.kind_BT, batch.pos_PBT, blocks(batch.kind_BT), batch.seg_BT, memory)
+        block_BT = blocks(batch.kind_BT, prefix_BT=batch.prefix_BT)
+        return Seq(x_BTD, batch.kind_BT, batch.pos_PBT, block_BT, batch.seg_BT, memory)
 
     def forward(self, batch: Batch, cache: Cache | None = None) -> Tensor:
         """Logits (B, T, vocab)."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from anyvlm.errors import WeightsError
 from anyvlm.keys import (
     OURS,
+    ByHead,
     Each,
     Fuse,
     Interleaved,
@@ -20,6 +21,7 @@ from anyvlm.keys import (
     Match,
     Mount,
     Op,
+    Partial,
     Reshape,
     Rule,
     Split,
@@ -107,6 +109,10 @@ def op_cases() -> dict[str, tuple[Op, tuple[tuple[int, ...], ...]]]:
         "split": (Split(shares=("heads", "kv_heads", "kv_heads")), ((16, 3),)),
         "interleaved": (Interleaved(heads="heads"), ((16, 3),)),
         "interleaved bias": (Interleaved(heads="heads"), ((16,),)),
+        "partial": (Partial(heads="heads", part=0.25), ((32, 3), (32, 3))),
+        "partial bias": (Partial(heads=1, part=0.5), ((16,),)),
+        "by head": (ByHead(heads="heads"), ((24, 3),)),
+        "by head bias": (ByHead(heads="heads", of=2), ((16,),)),
         "transpose": (Transpose(), ((3, 5),)),
         "reshape": (Reshape(theirs=("width", 3, 2, 2), ours=("width", -1)), ((8, 3, 2, 2),)),
         "stack": (Stack(), ((2, 3), (2, 3), (2, 3))),
@@ -130,6 +136,20 @@ def test_interleaved_pairs() -> None:
     rows = torch.arange(8)[:, None]
     (out,) = Interleaved(heads=2).load([rows], Part())
     assert out[:, 0].tolist() == [0, 2, 1, 3, 4, 6, 5, 7]
+
+
+def test_partial_pairs() -> None:
+    """One head of width 8, half of which turns: the pairs (0, 2), (1, 3) become (0, 4), (1, 5)."""
+    (out,) = Partial(heads=1, part=0.5).load([torch.arange(8)], Part())
+    assert out.tolist() == [0, 1, 4, 5, 2, 3, 6, 7]
+    (out,) = Partial(heads=1, part=0.25).load([torch.arange(8)], Part())
+    assert out.tolist() == [0, 2, 3, 4, 1, 5, 6, 7]
+
+
+def test_by_head() -> None:
+    """q, k and v of two heads of width 2."""
+    (out,) = ByHead(heads=2).load([torch.arange(12)], Part())
+    assert out.tolist() == [0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11]
 
 
 def test_ties_only_where_the_part_is_tied() -> None:

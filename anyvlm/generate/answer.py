@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from anyvlm.generate.engine import Delta
 from anyvlm.generate.reply import Finish
+from anyvlm.inputs.boxes import Box, Boxes
 from anyvlm.inputs.plan import Plan
 
 
@@ -35,12 +36,16 @@ class Timings:
 
 @dataclass(frozen=True)
 class Answer:
-    """A finished answer. `finish`: "stop" (it ended by itself or at a stop string) or "length" (max_tokens)."""
+    """A finished answer. `finish`: "stop" (it ended by itself or at a stop string) or "length" (max_tokens).
+
+    `boxes`: those that the text writes, in pixels of the first picture.
+    """
 
     text: str
     finish: Finish
     usage: Usage
     timings: Timings
+    boxes: tuple[Box, ...] = ()
 
     def __str__(self) -> str:
         return self.text
@@ -49,8 +54,8 @@ class Answer:
 class Growing:
     """One row's answer while it grows. White space before its first word is dropped."""
 
-    def __init__(self, plan: Plan, begin: float) -> None:
-        self._plan, self._begin = plan, begin
+    def __init__(self, plan: Plan, begin: float, boxes: Boxes | None = None) -> None:
+        self._plan, self._begin, self._boxes = plan, begin, boxes
         self._ready = time.perf_counter()
         self._first = self._last = 0.0
         self._tokens, self._text = 0, ""
@@ -71,6 +76,8 @@ class Growing:
         if self._finish is None:
             raise RuntimeError("the answer has not ended yet: read the stream to its end first")
         seconds = self._last - self._first
+        pictures = self._plan.pictures
+        boxes = self._boxes.read(self._text, pictures[0].cut.picture) if self._boxes and pictures else ()
         return Answer(
             self._text,
             self._finish,
@@ -81,6 +88,7 @@ class Growing:
                 total=self._last - self._begin,
                 tokens_per_second=(self._tokens - 1) / seconds if seconds > 0 else 0.0,
             ),
+            boxes,
         )
 
 

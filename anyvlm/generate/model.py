@@ -120,7 +120,7 @@ class Model:
         """The assistant's next turn, piece by piece. Mistakes in the input are raised here, not at the first piece."""
         begin = time.perf_counter()
         plans, deltas = self._begin([messages], sampling)
-        return Stream(deltas, Growing(plans[0], begin))
+        return Stream(deltas, Growing(plans[0], begin, self.system.boxes))
 
     def generate(
         self, conversations: Iterable[Conversation], sampling: Sampling | None = None, *, rows: int = 8
@@ -131,7 +131,7 @@ class Model:
         for start in range(0, len(todo), rows):
             begin = time.perf_counter()
             plans, deltas = self._begin(todo[start : start + rows], sampling)
-            growing = [Growing(plan, begin) for plan in plans]
+            growing = [Growing(plan, begin, self.system.boxes) for plan in plans]
             for delta in deltas:
                 growing[delta.row].push(delta)
             answers += [each.answer() for each in growing]
@@ -190,5 +190,6 @@ def _moved(batch: Batch, device: torch.device) -> Batch:
         kind_BT=batch.kind_BT.to(device),
         pos_PBT=batch.pos_PBT.to(device),
         seg_BT=batch.seg_BT.to(device),
+        prefix_BT=None if batch.prefix_BT is None else batch.prefix_BT.to(device),
         media={name: replace(pixels, x_NC=pixels.x_NC.to(device)) for name, pixels in batch.media.items()},
     )

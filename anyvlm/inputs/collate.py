@@ -41,6 +41,7 @@ def collate(
         seg_BT=seg_BT,
         media=media(system, plans, pixels),
         labels_BT=table([_labels(p) for p in plans], NOTHING) if labels else None,
+        prefix_BT=table([[1] * p.prefix for p in plans], 0).bool() if any(p.prefix for p in plans) else None,
     )
 
 

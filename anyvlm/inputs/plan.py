@@ -47,7 +47,7 @@ class Seen:
 class Plan:
     """Token layout of one conversation. Per token: id, Kind (0 is text), whether training predicts it.
 
-    A picture may have several spans, with text between them.
+    A picture may have several spans, with text between them. `prefix`: so many tokens at the start see each other.
     """
 
     ids: tuple[int, ...]
@@ -55,6 +55,7 @@ class Plan:
     supervised: tuple[bool, ...]
     spans: tuple[Span, ...]
     pictures: tuple[Seen, ...] = ()
+    prefix: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -134,7 +135,8 @@ def plan(
             ids += new
             kinds += [kind] * len(new)
             supervised += [False] * len(new)
-    laid = Plan(tuple(ids), tuple(kinds), tuple(supervised), tuple(spans), tuple(seen))
+    prefix = (supervised.index(True) if True in supervised else len(ids)) if system.attention == "prefix" else 0
+    laid = Plan(tuple(ids), tuple(kinds), tuple(supervised), tuple(spans), tuple(seen), prefix)
     if len(laid) + max_tokens > system.lm.context:
         raise InputError(_too_long(system, laid, max_tokens))
     return laid

@@ -56,13 +56,15 @@ class ImagePolicy(Policy):
          "crop"     shorter edge to `short`, then the centre of `size`; black where the centre is larger (CLIP, DINOv2)
          "pad"      on a square of colour `fill` first, then as "crop" (LLaVA-1.5)
          "keep"     shrink to fit into `size`, never enlarge; both sides rounded up to multiples of `multiple` (Pixtral)
-    size: (height, width) of the result; the largest result for "keep".
+         "corner"   shrink to fit into `size`, never enlarge; in the top left corner of a canvas of colour `fill`, whose sides
+                    are multiples of `multiple` (Fuyu)
+    size: (height, width) of the result; the largest result for "keep" and "corner".
     short: target of the shorter edge before the crop; None is the shorter side of `size`.
     value = (pixel * rescale - mean) / std
     """
 
     size: tuple[int, int]
-    fit: Literal["stretch", "crop", "pad", "keep"]
+    fit: Literal["stretch", "crop", "pad", "keep", "corner"]
     short: int | None = None
     resample: Resample = "bicubic"
     fill: tuple[int, int, int] | None = None
@@ -74,16 +76,19 @@ class ImagePolicy(Policy):
     def __post_init__(self) -> None:
         if min(self.size) < 1 or self.multiple < 1 or (self.short is not None and self.short < 1):
             raise SpecError(f"ImagePolicy: size {self.size}, short and multiple must be at least 1.")
-        if self.fit == "pad" and self.fill is None:
-            raise SpecError("ImagePolicy: fit 'pad' needs the colour `fill`, such as (122, 116, 104).")
-        if self.fit == "keep" and any(side % self.multiple for side in self.size):
+        if self.fit in ("pad", "corner") and self.fill is None:
+            raise SpecError(f"ImagePolicy: fit '{self.fit}' needs the colour `fill`, such as (122, 116, 104).")
+        if self.fit in ("keep", "corner") and any(side % self.multiple for side in self.size):
             raise SpecError(f"ImagePolicy: size {self.size} is not made of multiples of {self.multiple}.")
         if 0 in self.std:
             raise SpecError("ImagePolicy: std must not be 0.")
 
     def plan(self, width: int, height: int) -> tuple[int, int]:
         """(height, width) of the pixel array for a picture of that size, without the picture."""
-        return self._resized(width, height) if self.fit == "keep" else self.size
+        if self.fit in ("keep", "corner"):
+            height, width = self._resized(width, height)
+            return _up(height, self.multiple), _up(width, self.multiple)
+        return self.size
 
     def cut(self, width: int, height: int) -> Cut:
         """One array."""
@@ -101,6 +106,8 @@ class ImagePolicy(Policy):
         pixels = np.asarray(self.resized(image, width, height))
         if self.fit in ("crop", "pad"):
             pixels = _centre(pixels, self.size)
+        if self.fit == "corner":
+            pixels = self._cornered(pixels)
         return self.values(pixels)
 
     def values(self, pixels: npt.NDArray[np.uint8]) -> Array:
@@ -120,6 +127,11 @@ class ImagePolicy(Policy):
             ratio = max(1, height / self.size[0], width / self.size[1])
             sides = (max(1, floor(height / ratio)), max(1, floor(width / ratio)))
             return _up(sides[0], self.multiple), _up(sides[1], self.multiple)
+        if self.fit == "corner":
+            scale = 1.0
+            if height > self.size[0] or width > self.size[1]:
+                scale = min(self.size[0] / height, self.size[1] / width)
+            return max(1, int(height * scale)), max(1, int(width * scale))
         short = self.short or min(self.size)
         if self.fit == "pad":
             return short, short
@@ -141,6 +153,13 @@ class ImagePolicy(Policy):
             strip.paste(image.crop((0, start, image.width, start + rows)), (left, 0))
             result.paste(strip.resize((width, rows), _RESAMPLE.index(self.resample)), (0, top + start))
         return result
+
+    def _cornered(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """(h, w, 3) filled up on the right and below."""
+        height, width = pixels.shape[:2]
+        canvas = np.full((_up(height, self.multiple), _up(width, self.multiple), 3), self.fill, np.uint8)
+        canvas[:height, :width] = pixels
+        return canvas
 
     def _table(self) -> npt.NDArray[np.float32]:
         """(3, 256)."""
@@ -304,8 +323,8 @@ def _resample(value: object) -> Resample:
 
 def preprocessor_from_policy(policy: Policy) -> Json:
     """The ``preprocessor_config.json`` of a policy; SpecError for what none of the four processors can say."""
-    if not isinstance(policy, ImagePolicy) or policy.fit == "keep":
-        raise SpecError("preprocessor: neither tiles nor fit 'keep' exist among the CLIP, SigLIP, Bit and Llava processors.")
+    if not isinstance(policy, ImagePolicy) or policy.fit in ("keep", "corner"):
+        raise SpecError("preprocessor: the CLIP, SigLIP, Bit and Llava processors know neither tiles nor pictures of any size.")
     height, width = policy.size
     sides: JsonValue = {"height": height, "width": width}
     config: Json = {

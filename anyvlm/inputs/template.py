@@ -39,7 +39,8 @@ class Template(Spec):
     ``answer_space {answer} answer_end``, which is what training supervises. ``answer_close`` follows unsupervised.
     """
 
-    bos: str = ""  # written once, first; the tokenizer adds nothing by itself
+    bos: str = ""  # written once; the tokenizer adds nothing by itself
+    bos_place: Literal["first", "pictures"] = "first"  # before everything, or behind the pictures of the first turn
     system: str = ""  # the default system text; "" writes no system turn
     system_open: str = ""
     system_close: str = ""
@@ -75,7 +76,8 @@ class Template(Spec):
         return "".join(piece.text for piece in self.render(messages, reply))
 
     def _pieces(self, system: Message | None, turns: Sequence[Message], reply: bool) -> Iterator[Piece]:
-        yield from self._format(self.bos)
+        if self.bos_place == "first":
+            yield from self._format(self.bos)
         opening = tuple(self._system(system))
         if not self.system_inside:
             yield from opening
@@ -86,7 +88,7 @@ class Template(Spec):
             yield from self._format((self.user_again if n else "") + self.user_open)
             if n == 0 and self.system_inside:
                 yield from opening
-            yield from self._user(turn)
+            yield from self._user(turn, self.bos if n == 0 and self.bos_place == "pictures" else "")
             yield from self._format(self.user_close)
         if reply:
             yield from self._format(self.answer_open)
@@ -98,7 +100,8 @@ class Template(Spec):
             yield text
             yield from self._format(self.system_close)
 
-    def _user(self, message: Message) -> Iterator[Piece]:
+    def _user(self, message: Message, behind: str) -> Iterator[Piece]:
+        """Pictures and text; `behind` stands between them."""
         parts = message.content
         if self.image_place == "first":
             parts = (*message.pictures, *(part for part in parts if isinstance(part, str)))
@@ -111,9 +114,13 @@ class Template(Spec):
                     yield from self._format(self.image_open)
                 yield Piece(self.image, "image")
                 yield from self._format(self.image_close)
-            elif self.user_text:
-                yield Piece("\n" * isinstance(previous, str) + part, "user")
+            else:
+                yield from self._format(behind)
+                behind = ""
+                if self.user_text:
+                    yield Piece("\n" * isinstance(previous, str) + part, "user")
             previous = part
+        yield from self._format(behind)
 
     def _answer(self, message: Message) -> Iterator[Piece]:
         yield from self._format(self.answer_open)

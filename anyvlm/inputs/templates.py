@@ -199,6 +199,33 @@ IDEFICS3 = Template(
 
 SMOLVLM = IDEFICS3.but(bos="<|im_start|>", specials=("<|im_start|>", "<end_of_utterance>"))
 """SmolVLM (``DEFAULT_CHAT_TEMPLATE`` in transformers' processing_smolvlm.py); "<|im_start|>" stands once, in front."""
+PALIGEMMA = Template(
+    bos="<bos>",
+    bos_place="pictures",
+    user_open="",
+    user_close="\n",
+    image_close="",
+    answer_open="",
+    answer_end="<eos>",
+    specials=("<bos>", "<eos>"),
+    stop=("<eos>",),
+)
+"""PaliGemma: pictures, "<bos>", a task such as "detect cat ; dog" or a question, a line break (big_vision 5f95305
+configs/proj/paligemma/transfers/common.py)."""
+
+FUYU = Template(
+    bos="<s>",
+    bos_place="pictures",
+    image="|SPEAKER|",
+    user_open="",
+    user_close="<0x04>",
+    image_close="",
+    answer_open="",
+    answer_end="|ENDOFTEXT|",
+    specials=("<s>", "<0x04>", "|ENDOFTEXT|"),
+    stop=("|ENDOFTEXT|",),
+)
+"""Fuyu: the picture, "<s>", the text, and the byte 4, which begins the answer (transformers processing_fuyu.py)."""
 
 # Language models ------------------------------------------------------------------------------------------------------
 

@@ -119,7 +119,7 @@ class Tokenizer:
         that text stays text. Raises SpecError if a piece of kind "special" is no control token.
         """
         for piece in pieces:
-            if piece.kind == "special" and piece.text not in self.specials:
+            if piece.kind == "special" and self.find(piece.text) is None:
                 raise SpecError(f"The template's '{piece.text}' is not a control token of this tokenizer.")
         chunks = [_Chunk(self._written(piece), n) for n, piece in enumerate(pieces)]
         while True:

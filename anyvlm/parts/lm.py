@@ -1,6 +1,6 @@
 """One decoder for the Llama family and its neighbours. Variation enters through specs, never through names.
 
-Sources: transformers `modeling_{llama,mistral,qwen2,phi3,cohere}.py`.
+Sources: transformers `modeling_{llama,mistral,qwen2,phi3,cohere,gemma,persimmon}.py`.
 Shape letters: B batch, T tokens, S keys, D width, H heads, G key/value heads, h head width, V vocabulary.
 """
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from anyvlm.parts.attention import attend
 from anyvlm.parts.cache import Cache
-from anyvlm.parts.ffn import GLU
+from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.init import normal
 from anyvlm.parts.memory import Insert, Recall, recall
 from anyvlm.parts.norm import Norm, RMSNorm
@@ -33,6 +33,8 @@ class Decoder(Spec):
     `extra`: so many rows at the end of the vocabulary were added to a pretrained one, and some files keep them apart.
     `silent`: so many rows behind the vocabulary are read but never predicted (Llama 3.2's <|image|>).
     `inserts`: layers in front of some blocks that read rows beside the sequence.
+    `embed_scale`: factor on the embeddings of text (Gemma: sqrt(width)); rows of pictures enter as they are. `qk_norm`: a norm
+    on every head of the queries, and another on those of the keys.
     """
 
     vocab: int
@@ -40,7 +42,7 @@ class Decoder(Spec):
     depth: int
     heads: int
     kv_heads: int
-    ffn: GLU
+    ffn: GLU | MLP
     context: int
     norm: Norm = RMSNorm()
     rope: Rope = Rope()
@@ -55,6 +57,8 @@ class Decoder(Spec):
     extra: int = 0
     silent: int = 0
     inserts: tuple[Insert, ...] = ()
+    embed_scale: float = 1.0
+    qk_norm: Norm | None = None
 
     @property
     def head_width(self) -> int:
@@ -95,13 +99,17 @@ class _Attention(nn.Module):
         self.qkv = nn.Linear(spec.width, (spec.heads + 2 * spec.kv_heads) * h, bias=spec.qkv_bias)
         self.o = nn.Linear(spec.heads * h, spec.width, bias=spec.o_bias)
 
-    def forward(self, x_BTD: Tensor, at: Context) -> Tensor:
+    def project(self, x_BTD: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries and keys (B, H + G, T, h), values (B, G, T, h)."""
         H, G = self.heads, self.kv_heads
         qkv = self.qkv(x_BTD).unflatten(-1, (H + 2 * G, -1)).transpose(1, 2)  # (B, H + 2 G, T, h)
+        return qkv[:, : H + G], qkv[:, H + G :]
+
+    def forward(self, x_BTD: Tensor, at: Context) -> Tensor:
+        qk, v = self.project(x_BTD)
         # queries and keys turn by the same tables: one call for both
-        qk, v = qkv[:, : H + G], qkv[:, H + G :]
         qk = rotate(qk, at.cos, at.sin)
-        q, k = qk[:, :H], qk[:, H:]
+        q, k = qk[:, : self.heads], qk[:, self.heads :]
         if at.cache is not None:
             k, v = at.cache.put(self.layer, k, v)
         seen = at.near if self.near else at.full
@@ -111,11 +119,25 @@ class _Attention(nn.Module):
         return out
 
 
+class _NormedAttention(_Attention):
+    def __init__(self, spec: Decoder, layer: int, norm: Norm) -> None:
+        super().__init__(spec, layer)
+        self.q_norm, self.k_norm = norm.build(spec.head_width), norm.build(spec.head_width)
+
+    def project(self, x_BTD: Tensor) -> tuple[Tensor, Tensor]:
+        qk, v = super().project(x_BTD)
+        return torch.cat([self.q_norm(qk[:, : self.heads]), self.k_norm(qk[:, self.heads :])], 1), v
+
+
+def _attention(spec: Decoder, layer: int) -> _Attention:
+    return _Attention(spec, layer) if spec.qk_norm is None else _NormedAttention(spec, layer, spec.qk_norm)
+
+
 class _Block(nn.Module):
     def __init__(self, spec: Decoder, layer: int) -> None:
         super().__init__()
         self.norm1, self.norm2 = spec.norm.build(spec.width), spec.norm.build(spec.width)
-        self.attn, self.ffn = _Attention(spec, layer), spec.ffn.build(spec.width)
+        self.attn, self.ffn = _attention(spec, layer), spec.ffn.build(spec.width)
 
     def forward(self, x: Tensor, at: Context) -> Tensor:
         x = x + self.attn(self.norm1(x), at)
@@ -127,12 +149,30 @@ class _ParallelBlock(nn.Module):
     def __init__(self, spec: Decoder, layer: int) -> None:
         super().__init__()
         self.norm1 = spec.norm.build(spec.width)
-        self.attn, self.ffn = _Attention(spec, layer), spec.ffn.build(spec.width)
+        self.attn, self.ffn = _attention(spec, layer), spec.ffn.build(spec.width)
 
     def forward(self, x: Tensor, at: Context) -> Tensor:
         normed = self.norm1(x)
         out: Tensor = x + self.attn(normed, at) + self.ffn(normed)
         return out
+
+
+def _embedding(spec: Decoder) -> nn.Embedding:
+    rows = spec.vocab + spec.silent
+    if spec.embed_scale == 1.0:
+        return nn.Embedding(rows, spec.width, _weight=normal(rows, spec.width))
+    return _ScaledEmbedding(rows, spec.width, spec.embed_scale)
+
+
+class _ScaledEmbedding(nn.Embedding):
+    """Rows times a factor, which is rounded to the dtype of the weights (as transformers' Gemma does)."""
+
+    def __init__(self, vocab: int, width: int, scale: float) -> None:
+        super().__init__(vocab, width, _weight=normal(vocab, width))
+        self.scale = scale
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return super().forward(ids) * float(torch.tensor(self.scale, dtype=self.weight.dtype))
 
 
 class DecoderLM(nn.Module):
@@ -141,8 +181,7 @@ class DecoderLM(nn.Module):
     def __init__(self, spec: Decoder, memories: Mapping[str, int]) -> None:
         super().__init__()
         self.spec = spec
-        rows = spec.vocab + spec.silent
-        self.embed = nn.Embedding(rows, spec.width, _weight=normal(rows, spec.width))
+        self.embed = _embedding(spec)
         block = _ParallelBlock if spec.parallel else _Block
         self.blocks = nn.ModuleList(block(spec, layer) for layer in range(spec.depth))
         self.inserts = nn.ModuleList(i.build(spec.width, memories[i.memory]) for i in spec.inserts for _ in i.layers)

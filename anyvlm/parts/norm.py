@@ -24,13 +24,17 @@ class LayerNorm(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class RMSNorm(Spec):
-    """Root mean square only, computed in fp32 whatever the dtype (Llama family)."""
+    """Root mean square only, computed in fp32 whatever the dtype (Llama family).
+
+    `offset` is added to the weights: Gemma's are stored around 0, and 1 is added to them.
+    """
 
     eps: float = 1e-6
+    offset: float = 0.0
 
     def build(self, width: int) -> nn.Module:
         """The module for rows of `width`."""
-        return _RMSNorm(width, self.eps)
+        return _OffsetRMSNorm(width, self.eps, self.offset) if self.offset else _RMSNorm(width, self.eps)
 
 
 class _RMSNorm(nn.Module):
@@ -47,6 +51,18 @@ class _RMSNorm(nn.Module):
         norm = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
         scale = norm.square_().div_(x.shape[-1]).add_(self.eps).rsqrt_()
         return wide.mul_(scale).mul_(self.weight).to(x.dtype)
+
+
+class _OffsetRMSNorm(nn.Module):
+    """The sum of weight and offset is never rounded: in bf16 most of what Gemma learned would be lost beside the 1."""
+
+    def __init__(self, width: int, eps: float, offset: float) -> None:
+        super().__init__()
+        self.weight, self.eps, self.offset = nn.Parameter(torch.full((width,), 1 - offset)), eps, offset
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight.float() + self.offset
+        return nn.functional.rms_norm(x.float(), weight.shape, weight, self.eps).to(x.dtype)
 
 
 Norm = LayerNorm | RMSNorm

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from anyvlm.spec import Spec
@@ -19,12 +20,14 @@ class Rope(Spec):
     """Frequencies theta^(-2i/h); `scaling` changes them for contexts longer than the trained one.
 
     `sections`: how many frequencies turn by time, by height and by width (M-RoPE, 2409.12191): then positions have
-    three axes. Empty: one axis.
+    three axes. Empty: one axis. `part`: the share of a head that turns (Persimmon: half); its pairs stand at the front of both
+    halves of the head, and the rest has the frequency 0. Files keep such heads in another order: see `keys.Partial`.
     """
 
     theta: float = 10_000.0
     scaling: Linear | Llama3 | LongRope | Yarn | None = None
     sections: tuple[int, ...] = ()
+    part: float = 1.0
 
     @property
     def axes(self) -> int:
@@ -49,13 +52,15 @@ class Rope(Spec):
 
         LongRope looks at the lengths of the sequences, and gives each its own frequencies (B, 1, h / 2).
         """
+        turning = int(h * self.part)
         # the reciprocal of a power, as everyone computes it: another last bit would be 0.002 radians 32,000 tokens on
-        freq = 1.0 / self.theta ** (torch.arange(0, h, 2, dtype=torch.int64).float() / h)
-        if self.scaling is None:
-            return freq, 1.0
+        freq = 1.0 / self.theta ** (torch.arange(0, turning, 2, dtype=torch.int64).float() / turning)
+        gain = 1.0
         if isinstance(self.scaling, LongRope):
-            return self.scaling.scale(freq, torch.zeros(1) if length_B is None else length_B)
-        return self.scaling.scale(freq, self.theta)
+            freq, gain = self.scaling.scale(freq, torch.zeros(1) if length_B is None else length_B)
+        elif self.scaling is not None:
+            freq, gain = self.scaling.scale(freq, self.theta)
+        return F.pad(freq, (0, (h - turning) // 2)), gain
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,7 +60,8 @@ def _llava(system: System, layout: Layout, tokenizer: Tokenizer | None) -> tuple
     stream = system.streams.get("image")
     connector = stream.connector if stream is not None else None
     keys = _keys(layout, "connectors.image.")
-    if stream is None or len(system.streams) > 1 or not isinstance(connector, Projector) or keys != PROJECTOR_HF:
+    other = keys != PROJECTOR_HF or system.attention != "causal"
+    if stream is None or len(system.streams) > 1 or not isinstance(connector, Projector) or other:
         raise SpecError(f"'{system.name}' is not a LlavaForConditionalGeneration; save it in our own form.")
     encoder = _vit(stream.encoder)
     feature = _feature(encoder)

@@ -28,6 +28,7 @@ ACTS: dict[str, Act] = {
     "silu": "silu",
     "swish": "silu",
     "relu": "relu",
+    "relu2": "relu2",
 }
 """transformers' names of activations."""
 

@@ -84,7 +84,8 @@ def prompts() -> Callable[..., Batch]:
                 start = 1 + n * (ROWS + 1)
                 spans.append(Span("image", n, start, ROWS, (1, 2, 2)))
                 kinds[start : start + ROWS] = [1] * ROWS
-            plans.append(Plan(tuple(ids), tuple(kinds), (False,) * length, tuple(spans)))
+            prefix = length if system.attention == "prefix" else 0
+            plans.append(Plan(tuple(ids), tuple(kinds), (False,) * length, tuple(spans), prefix=prefix))
             pixels.append([torch.randn(3, 28, 28, generator=random).numpy() for _ in range(pictures)])
         return collate(system, plans, pixels)
 

@@ -12,7 +12,8 @@ import torch
 
 from anyvlm.generate.engine import Delta, Engine
 from anyvlm.generate.sampling import Sampling
-from anyvlm.parts.norm import LayerNorm
+from anyvlm.parts.ffn import MLP
+from anyvlm.parts.norm import LayerNorm, RMSNorm
 from anyvlm.parts.rope import Llama3, LongRope, Yarn
 from anyvlm.system import VLM, Batch, System
 
@@ -28,6 +29,9 @@ KINDS = {
     "window-in-one-layer": {"lm__window": 5, "lm__windowed": (1,)},
     "parallel": {"lm__parallel": True, "lm__norm": LayerNorm(bias=False), "lm__logit_scale": 0.25},
     "three-axes": {"lm__rope__sections": (1, 1, 2)},
+    "prefix": {"attention": "prefix"},
+    "gemma": {"lm__norm": RMSNorm(offset=1.0), "lm__embed_scale": 7.0, "lm__tied": True},
+    "persimmon": {"lm__ffn": MLP(hidden=64, act="relu2"), "lm__qk_norm": LayerNorm(), "lm__rope__part": 0.5},
     "biased-tied": {"lm__qkv_bias": True, "lm__o_bias": True, "lm__tied": True},
     **{name: {"lm__rope__scaling": scaling} for name, scaling in ROPES.items()},
 }
@@ -58,7 +62,9 @@ def recomputed(vlm: VLM, batch: Batch, tokens: int) -> tuple[list[int], list[tor
         whole = torch.cat([batch.ids_BT, more], 1)
         seg, kinds = torch.zeros_like(whole), torch.cat([batch.kind_BT, torch.zeros_like(more)], 1)
         after = batch.pos_PBT.max() + 1 + torch.arange(len(new)).expand(len(batch.pos_PBT), 1, -1)
-        seq = vlm.assemble(Batch(whole, kinds, torch.cat([batch.pos_PBT, after], 2), seg, {}), features)
+        prefix = None if batch.prefix_BT is None else torch.cat([batch.prefix_BT, torch.zeros_like(more, dtype=torch.bool)], 1)
+        grown = Batch(whole, kinds, torch.cat([batch.pos_PBT, after], 2), seg, {}, prefix_BT=prefix)
+        seq = vlm.assemble(grown, features)
         logits = vlm.lm.logits(vlm.lm.hidden(seq))[0, -1]
         all_logits.append(logits)
         new.append(int(logits.argmax()))

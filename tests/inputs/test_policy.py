@@ -118,6 +118,25 @@ def test_keep_fits_and_is_made_of_multiples(width: int, height: int, multiple: i
     assert planned[0] % multiple == planned[1] % multiple == 0
 
 
+CORNER = ImagePolicy(size=(90, 120), fit="corner", multiple=30, fill=(1, 2, 3))
+
+
+@given(width=st.integers(1, 4000), height=st.integers(1, 4000))
+def test_corner_fits_and_is_made_of_multiples(width: int, height: int) -> None:
+    planned = CORNER.plan(width, height)
+    assert 30 <= planned[0] <= 90 and 30 <= planned[1] <= 120 and planned[0] % 30 == planned[1] % 30 == 0
+    if width <= 120 and height <= 90:
+        assert planned == (-(-height // 30) * 30, -(-width // 30) * 30)
+
+
+def test_corner_keeps_small_pictures_and_fills_up() -> None:
+    image = noise(61, 30, 0)
+    values = CORNER.apply(image)
+    assert values.shape == (3, 30, 90)
+    assert np.array_equal(values[:, :, :61], CORNER.values(np.asarray(image)))
+    assert np.array_equal(values[:, :, 61:], CORNER.values(np.full((30, 29, 3), (1, 2, 3), np.uint8)))
+
+
 @pytest.mark.parametrize("size", [(40, 10), (10, 40), (11, 40), (1, 7)])
 def test_pad_is_llavas_expand2square(size: tuple[int, int]) -> None:
     """haotian-liu/LLaVA pads with Pillow's paste, before its CLIP processor."""

@@ -82,6 +82,8 @@ GOLDEN = {  # with TALK, ready for the next reply
     "<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>A cat.<|END_OF_TURN_TOKEN|>"
     "<|START_OF_TURN_TOKEN|><|USER_TOKEN|>Sure?<|END_OF_TURN_TOKEN|><|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>",
     "PLAIN": "<s><image>A cat.\n",
+    "PALIGEMMA": "<image><bos>What is it?\nA cat.<eos>Sure?\n",
+    "FUYU": "|SPEAKER|<s>What is it?<0x04>A cat.|ENDOFTEXT|Sure?<0x04>",
 }
 
 
@@ -131,6 +133,14 @@ def test_system_message_replaces_the_default() -> None:
     assert templates.LLAMA_3.text(talk).startswith(
         "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nBe short.<|eot_id|>"
     )
+
+
+def test_bos_behind_the_pictures() -> None:
+    """Once, whether there are pictures, text, or both."""
+    template = templates.PALIGEMMA
+    assert template.text((Message("user", (IMAGE, IMAGE, "Which?", "Say.")),)) == "<image><image><bos>Which?\nSay.\n"
+    assert template.text((Message("user", (IMAGE,)),)) == "<image><bos>\n"
+    assert template.text(ask((), "Hi")) == "<bos>Hi\n"
 
 
 def test_places_of_images() -> None:

@@ -77,12 +77,16 @@ def tokenizer(name: str) -> Tokenizer:
     return Tokenizer(inner)
 
 
-def laid_out(name: str, *parts: str | tuple[int, int]) -> tuple[Plan, list[np.ndarray]]:
-    """The plan of one question made of texts and pictures of these sizes (width, height), and random pixels."""
+def laid_out(name: str, *parts: str | tuple[int, int], answer: str = "") -> tuple[Plan, list[np.ndarray]]:
+    """The plan of one question made of texts and pictures of these sizes (width, height), and random pixels.
+
+    `answer`: what has been said to it, if anything.
+    """
     system, random = small(name), np.random.default_rng(0)
     content = tuple(Picture("") if isinstance(part, tuple) else part for part in parts)
     sizes = [part for part in parts if isinstance(part, tuple)]
-    laid = plan(system, tokenizer(name), [Message("user", content)], sizes=sizes)
+    said = [Message("assistant", (answer,))] if answer else []
+    laid = plan(system, tokenizer(name), [Message("user", content), *said], sizes=sizes, reply=not said)
     shapes = [shape for seen in laid.pictures for shape in seen.cut.sizes]
     return laid, [random.standard_normal((3, *shape)).astype(np.float32) for shape in shapes]
 
@@ -91,8 +95,8 @@ def batch(name: str, *rows: tuple[Plan, list[np.ndarray]], labels: bool = False)
     return collate(small(name), [row[0] for row in rows], [row[1] for row in rows], labels=labels)
 
 
-def question(name: str, text: str = "What is it?") -> tuple[Plan, list[np.ndarray]]:
-    return laid_out(name, *(((50, 40),) if small(name).streams else ()), text)
+def question(name: str, text: str = "What is it?", answer: str = "") -> tuple[Plan, list[np.ndarray]]:
+    return laid_out(name, *(((50, 40),) if small(name).streams else ()), text, answer=answer)
 
 
 def close(a: torch.Tensor, b: torch.Tensor) -> None:
@@ -149,8 +153,8 @@ def test_text_alone_ignores_the_eyes(name: str) -> None:
 @pytest.mark.parametrize("name", WHOLE)
 @torch.no_grad()
 def test_cached_is_recomputed(name: str) -> None:
-    """Prefill of most of the prompt, then token by token."""
-    vlm, whole = built(name), batch(name, question(name, "What is it, and where?"))
+    """Prefill of the prompt and the beginning of an answer, then token by token."""
+    vlm, whole = built(name), batch(name, question(name, "What is it, and where?", "It is there, I think."))
     lm, T = vlm.lm, whole.ids_BT.shape[1]
     spec = lm.spec
     cache_ = allocate(spec.depth, 1, spec.kv_heads, T, spec.head_width, like=lm.embed.weight, axes=spec.rope.axes)
@@ -192,7 +196,9 @@ def test_packed_is_separate(name: str) -> None:
     }  # fmt: skip
     segments = [torch.full_like(row.seg_BT, n) for n, row in enumerate(rows)]
     ids, kinds = (torch.cat([getattr(row, field) for row in rows], 1) for field in ("ids_BT", "kind_BT"))
-    packed = Batch(ids, kinds, torch.cat([row.pos_PBT for row in rows], 2), torch.cat(segments, 1), media)
+    prefix = None if rows[0].prefix_BT is None else torch.cat([row.prefix_BT for row in rows], 1)
+    positions = torch.cat([row.pos_PBT for row in rows], 2)
+    packed = Batch(ids, kinds, positions, torch.cat(segments, 1), media, prefix_BT=prefix)
     close(vlm(packed), torch.cat([vlm(row) for row in rows], 1))
 
 

@@ -8,6 +8,9 @@ from anyvlm.parts.catalog.llama import LLAMA_GGUF
 PROJECTOR_HF = Keys(rules=rename({"linear_1.": "layers.0.", "linear_2.": "layers.1."}))
 """transformers' LlavaMultiModalProjector."""
 
+PROJECTOR_PALIGEMMA = Keys(rules=rename({"linear.": "layers.0."}))
+"""transformers' PaliGemmaMultiModalProjector."""
+
 PROJECTOR_LINEAR = Keys(rules=tuple(Rule(theirs=(n,), ours=(f"layers.0.{n}",)) for n in ("weight", "bias")))
 """haotian-liu/LLaVA, mm_projector_type "linear"."""
 
@@ -23,17 +26,17 @@ NEWLINE = Keys(rules=rename({"image_newline": "newline"}))
 _LM, _EYE, _BRIDGE, _JOIN = "lm.", "encoders.image.", "connectors.image.", "joins.image."
 
 
-def llava_hf(lm: Keys, eye: Keys, join: Keys | None = None) -> tuple[Layout, ...]:
+def llava_hf(lm: Keys, eye: Keys, join: Keys | None = None, bridge: Keys = PROJECTOR_HF) -> tuple[Layout, ...]:
     """Layouts of transformers' LlavaForConditionalGeneration: published files, files of version 5, its state_dict.
 
-    `join`: the table of its relatives that put tiles together.
+    Its relatives have other tables for the projector (`bridge`), and one for what puts tiles together (`join`).
     """
 
     def layout(name: str, tower: str, projector: str, decoder: Mount) -> Layout:
-        eyes, bridge = Mount(theirs=tower, ours=_EYE, keys=eye), Mount(theirs=projector, ours=_BRIDGE, keys=PROJECTOR_HF)
+        eyes, link = Mount(theirs=tower, ours=_EYE, keys=eye), Mount(theirs=projector, ours=_BRIDGE, keys=bridge)
         above = projector.removesuffix("multi_modal_projector.")
         joins = (Mount(theirs=above, ours=_JOIN, keys=join),) if join else ()
-        return Layout(name=name, mounts=(eyes, bridge, decoder, *joins))
+        return Layout(name=name, mounts=(eyes, link, decoder, *joins))
 
     nested = Mount(theirs="language_model.", ours=_LM, keys=lm)
     flat = Mount(theirs="", ours=_LM, keys=moved(lm, "model.", "model.language_model."))
@@ -61,6 +64,19 @@ def llava_original(lm: Keys, eye: Keys, projector: Keys = PROJECTOR_MLP, join: K
 def llava_any(lm: Keys, eye: Keys, join: Keys | None = None) -> tuple[Layout, ...]:
     """Every layout of a LLaVA with the two-layer projector."""
     return (*llava_hf(lm, eye, join), llava_original(lm, eye, join=join))
+
+
+def fuyu_hf(lm: Keys, bridge: Keys) -> tuple[Layout, ...]:
+    """Layouts of transformers' FuyuForCausalLM: published files, its state_dict."""
+
+    def layout(name: str, above: str, decoder: Mount) -> Layout:
+        return Layout(name=name, mounts=(Mount(theirs=f"{above}vision_embed_tokens.", ours=_BRIDGE, keys=bridge), decoder))
+
+    flat = moved(lm, "model.", "model.language_model.")
+    return (
+        layout("hf", "", Mount(theirs="language_model.", ours=_LM, keys=lm)),
+        layout("hf-module", "model.", Mount(theirs="", ours=_LM, keys=flat)),
+    )
 
 
 def vision_hf(eye: Keys, ours: str = "") -> tuple[Layout, ...]:
