@@ -29,6 +29,7 @@ from tests.zoo.test_manifest import config, fits, names
 
 NAME, IMAGE = "llava-next-vicuna-7b", 90
 SIZES = [(100, 60), (30, 90), (400, 20), (42, 42)]  # (width, height)
+LM = {False: ("vicuna-7b", "vicuna-13b", "mistral-7b", "34b", "llama3-8b"), True: ("72b", "110b")}  # qkv with biases or not
 PINPOINTS = [[42, 84], [84, 42], [84, 84], [126, 42], [42, 126]]
 
 
@@ -77,8 +78,8 @@ class _Counter:
 COUNTER = _Counter()
 
 
-def reference() -> hf.LlavaNextForConditionalGeneration:
-    lm = hf.LlamaConfig(
+def reference(biased: bool) -> hf.LlavaNextForConditionalGeneration:
+    lm = (hf.Qwen2Config if biased else hf.LlamaConfig)(
         vocab_size=96, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=4,
         max_position_embeddings=256, rms_norm_eps=1e-5, pad_token_id=0, bos_token_id=1, eos_token_id=2,
     )  # fmt: skip
@@ -98,10 +99,11 @@ def batch(system: System, ids: list[int], sizes: list[tuple[int, int]]) -> Batch
     return Batch(ids_BT, kind_BT, start.pos_PBT, start.seg_BT, {"image": media})
 
 
+@pytest.mark.parametrize("biased", LM)
 @torch.no_grad()
-def test_logits_and_greedy_tokens(tmp_path: Path) -> None:
-    theirs = reference()
-    system = tiny(registry.system(NAME)).but(lm__vocab=96, tokenizer=None)
+def test_logits_and_greedy_tokens(biased: bool, tmp_path: Path) -> None:
+    theirs = reference(biased)
+    system = tiny(registry.system(NAME)).but(lm__vocab=96, lm__qkv_bias=biased, tokenizer=None)
     layouts = registry.system(NAME).checkpoints[0].layouts
     source = Directory(path=str(saved(theirs, tmp_path)))
     ours = load_module(system.but(checkpoints=(Checkpoint(source=source, layouts=layouts),)), dtype=torch.float32)
@@ -120,7 +122,8 @@ def test_logits_and_greedy_tokens(tmp_path: Path) -> None:
         worst = max(worst, gap(logits, torch.cat(out.logits)))
         assert logits.argmax(-1).tolist() == whole[len(ids) :]
     assert worst <= 1e-5, worst
-    record("parity", "family:llava-next", worst)
+    for name in LM[biased]:
+        record("parity", f"llava-next-{name}", worst)
 
 
 @pytest.mark.parametrize(("name", "text"), [

@@ -24,6 +24,7 @@ from tests.zoo.published import EYE, _qwen
 from tests.zoo.test_manifest import config, fits, names
 
 NAME, IMAGE, SIDE = "llava-onevision-0.5b-ov", 90, 42
+TIED = {True: ("0.5b-si", "0.5b-ov"), False: ("7b-si", "7b-ov", "72b-ov")}
 CASES = [[(100, 60)], [(300, 240)], [(400, 20)], [(50, 90), (60, 60), (90, 20)]]  # (width, height)
 
 
@@ -60,11 +61,11 @@ def test_pixels(sizes: list[tuple[int, int]]) -> None:
     assert np.abs(ours - np.concatenate(theirs)).max() <= 1e-6
 
 
-def reference() -> hf.LlavaOnevisionForConditionalGeneration:
+def reference(tied: bool) -> hf.LlavaOnevisionForConditionalGeneration:
     lm = hf.Qwen2Config(
         vocab_size=96, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=1,
         max_position_embeddings=4096, rms_norm_eps=1e-6, rope_parameters={"rope_type": "default", "rope_theta": 1e6},
-        tie_word_embeddings=True, bos_token_id=1, eos_token_id=2, pad_token_id=0,
+        tie_word_embeddings=tied, bos_token_id=1, eos_token_id=2, pad_token_id=0,
     )  # fmt: skip
     eye = hf.SiglipVisionConfig(
         hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4, image_size=SIDE, patch_size=14,
@@ -72,7 +73,7 @@ def reference() -> hf.LlavaOnevisionForConditionalGeneration:
     )  # fmt: skip
     points = [[SIDE * h, SIDE * w] for h in range(1, 7) for w in range(1, 7)]
     whole = hf.LlavaOnevisionConfig(
-        text_config=lm, vision_config=eye, image_token_index=IMAGE, image_grid_pinpoints=points, tie_word_embeddings=True
+        text_config=lm, vision_config=eye, image_token_index=IMAGE, image_grid_pinpoints=points, tie_word_embeddings=tied
     )
     return stirred(hf.LlavaOnevisionForConditionalGeneration(whole))
 
@@ -86,12 +87,14 @@ def batch(ids: list[int], sizes: list[tuple[int, int]]) -> Batch:
     return Batch(ids_BT, kind_BT, start.pos_PBT, start.seg_BT, {"image": media})
 
 
+@pytest.mark.parametrize("tied", TIED)
 @torch.no_grad()
-def test_logits_and_greedy_tokens(tmp_path: Path) -> None:
-    theirs = reference()
+def test_logits_and_greedy_tokens(tied: bool, tmp_path: Path) -> None:
+    theirs = reference(tied)
     source = Directory(path=str(saved(theirs, tmp_path)))
     layouts = registry.system(NAME).checkpoints[0].layouts
-    ours = load_module(system().but(checkpoints=(Checkpoint(source=source, layouts=layouts),)), dtype=torch.float32)
+    checkpoint = Checkpoint(source=source, layouts=layouts)
+    ours = load_module(system().but(lm__tied=tied, checkpoints=(checkpoint,)), dtype=torch.float32)
     assert isinstance(ours, VLM)
     worst = 0.0
     for sizes in CASES:
@@ -109,7 +112,8 @@ def test_logits_and_greedy_tokens(tmp_path: Path) -> None:
         worst = max(worst, gap(logits, torch.cat(out.logits)))
         assert logits.argmax(-1).tolist() == whole[len(ids) :]
     assert worst <= 1e-5, worst
-    record("parity", "family:llava-onevision", worst)
+    for name in TIED[tied]:
+        record("parity", f"llava-onevision-{name}", worst)
 
 
 @pytest.mark.parametrize(("name", "text"), [
