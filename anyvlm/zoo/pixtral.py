@@ -1,7 +1,7 @@
 """Pixtral (2410.07073): pictures at their own size, a token after every line of patches.
 
-Of Pixtral-Large (2411, 124B) only the sizes of the parts are public in words; its numbers are in gated files, and not here.
-Training is not published. transformers' files give a context of 1,024,000, the model card 128k, which is written here.
+Pixtral-Large (2411, 124B) is not here: the numbers of its parts could not be checked. Training is not published.
+transformers' files give a context of 1,024,000, the model card 128k, which is written here.
 """
 
 from __future__ import annotations
