@@ -97,8 +97,7 @@ def _parts(system: System | VisionSystem, tree: Branch) -> Tree:
 
 
 def _part(root: Tree, tree: Branch, path: str, spec: Spec) -> None:
-    branch = tree.find(path)
-    assert branch is not None
+    branch = tree.find(path) or Branch(path, 0)  # a part may have no parameters
     _grow(root.add(_titled(path, short(branch.count), spec)), branch)
 
 

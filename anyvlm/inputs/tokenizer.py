@@ -116,7 +116,7 @@ class Tokenizer:
         """Ids of the pieces as one prompt; nothing is added in front or behind.
 
         Equal to what transformers gives for the whole string, if no untrusted text holds a control token; if it does,
-        that text stays text. Raises SpecError if a piece of kind "special" is no control token.
+        that text stays text. Raises SpecError if a piece of kind "special" is no token of the vocabulary.
         """
         for piece in pieces:
             if piece.kind == "special" and self.find(piece.text) is None:
