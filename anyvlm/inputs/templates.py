@@ -152,6 +152,7 @@ IDEFICS = Template(
 
 IDEFICS_INSTRUCT = IDEFICS.but(
     user_open="User:",
+    text_open=" ",
     user_close="<end_of_utterance>\n",
     answer_open="Assistant:",
     answer_space=" ",

@@ -27,7 +27,7 @@ def test_shapes_counts_and_prompt() -> None:
     lines = [" ".join(line.split()) for line in shown.splitlines()]
     for fact in (
         "parameters 7.06 B",
-        "picture 336 × 336 pixels, 576 patches, 576 tokens",
+        "picture 1024 × 768 becomes 336 × 336 pixels, 576 patches, 576 tokens",
         "├── connectors.image Projector 21.0 M",
         "│ ├── 0 4096 × 1024 + bias 4.2 M",
         "│ ├── stem 1024 × 588 602.1 k",

@@ -52,6 +52,18 @@ GOLDEN = {  # with TALK, ready for the next reply
     "MISTRAL_INSTRUCT": "<s>[INST] <image>\nWhat is it? [/INST] A cat. </s>[INST] Sure? [/INST]",
     "YI_VL": f"{YI}\n\n### Human: <image_placeholder>\nWhat is it?\n### Assistant: A cat.\n### Human: Sure?\n### Assistant:",
     "MAYA": f"<BOS_TOKEN>{USER} USER: <image>\nWhat is it? ASSISTANT: A cat.<|END_OF_TURN_TOKEN|>USER: Sure? ASSISTANT:",
+    "LLAVA_V1_6_34B": "<|im_start|>system\nAnswer the questions.<|im_end|><|im_start|>user\n<image>\nWhat is it?<|im_end|>"
+    "<|im_start|>assistant\nA cat.<|im_end|><|im_start|>user\nSure?<|im_end|><|im_start|>assistant\n",
+    "LLAVA_NEXT_LLAMA_3": f"<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n{VISION}<|eot_id|>"
+    "<|start_header_id|>user<|end_header_id|>\n\n<image>\nWhat is it?<|eot_id|>"
+    "<|start_header_id|>assistant<|end_header_id|>\n\nA cat.<|eot_id|>"
+    "<|start_header_id|>user<|end_header_id|>\n\nSure?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+    "LLAMA_3_2_VISION": "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n<|image|>What is it?<|eot_id|>"
+    "<|start_header_id|>assistant<|end_header_id|>\n\nA cat.<|eot_id|>"
+    "<|start_header_id|>user<|end_header_id|>\n\nSure?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+    "IDEFICS": "<s><fake_token_around_image><image><fake_token_around_image>What is it?A cat.</s>Sure?",
+    "IDEFICS_INSTRUCT": "<s>User:<fake_token_around_image><image><fake_token_around_image>What is it?<end_of_utterance>\n"
+    "Assistant: A cat.<end_of_utterance>\nUser: Sure?<end_of_utterance>\nAssistant:",
     "PIXTRAL": "<s>[INST][IMG]What is it?[/INST]A cat.</s>[INST]Sure?[/INST]",
     "IDEFICS3": "<|begin_of_text|>User:<image>What is it?<end_of_utterance>\nAssistant: A cat.<end_of_utterance>\n"
     "User: Sure?<end_of_utterance>\nAssistant:",
