@@ -58,7 +58,8 @@ class GatedCrossModule(nn.Module):
         elif not self.spec.ffn_always:
             return x
         y = self.gate2.tanh() * self.ffn(self.norm2(x))
-        return x + (y if self.spec.ffn_always or at is None else y * at.some_BT1)
+        out: Tensor = x + (y if self.spec.ffn_always or at is None else y * at.some_BT1)
+        return out
 
 
 class _Attention(nn.Module):

@@ -100,7 +100,8 @@ class _Block(nn.Module):
         y = self.attn(self.norm1(x), added)
         x = x + (self.gate1.tanh() * y if self.gated else y)
         y = self.ffn(self.norm2(x))
-        return x + (self.gate2.tanh() * y if self.gated else y)
+        out: Tensor = x + (self.gate2.tanh() * y if self.gated else y)
+        return out
 
 
 class _TileEmbedding(nn.Module):
@@ -113,7 +114,8 @@ class _TileEmbedding(nn.Module):
 
     def forward(self, x_BMnD: Tensor, shape_B: Tensor) -> Tensor:
         added = self.table[shape_B].unflatten(1, (x_BMnD.shape[1], 1, -1))
-        return x_BMnD + added * self.gate.tanh()
+        out: Tensor = x_BMnD + added * self.gate.tanh()
+        return out
 
 
 class TiledViTEncoder(nn.Module):
@@ -168,4 +170,5 @@ class TiledViTEncoder(nn.Module):
         for block in self.top:
             x = block(x, added)
         beside = torch.stack([states[layer] for layer in spec.layers], -1).flatten(2)
-        return torch.cat([x, beside], -1).unflatten(1, (spec.most, -1))[:, :, :n]
+        rows: Tensor = torch.cat([x, beside], -1).unflatten(1, (spec.most, -1))[:, :, :n]
+        return rows
