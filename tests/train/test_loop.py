@@ -37,7 +37,8 @@ def losses(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
     return {"size": (model(x) - x[:, :3]).square().mean()}
 
 
-STAGE = Stage(name="fit", train=("second.*",), losses={"size": 1.0}, lr=0.05, lora=Lora(rank=2, alpha=4, on=("first",), dropout=0.2))
+LORA = Lora(rank=2, alpha=4, on=("first",), dropout=0.2)
+STAGE = Stage(name="fit", train=("second.*",), losses={"size": 1.0}, lr=0.05, lora=LORA)
 
 
 def train(folder: Path, steps: int, total: int = 8) -> Net:

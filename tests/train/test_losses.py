@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from anyvlm.parts.ffn import GLU
 from anyvlm.parts.lm import Decoder
-from anyvlm.train.losses import word_alignment, next_token, right_size
+from anyvlm.train.losses import next_token, right_size, word_alignment
 
 
 def test_next_token_in_chunks_is_plain_cross_entropy() -> None:
