@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.random import Generator
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from anyvlm.data.ask import pick
 from anyvlm.data.grammar import READING, READING_WORD, SPELLING
@@ -26,8 +26,26 @@ def _ink(rng: Generator, canvas: Pixels) -> tuple[int, int, int]:
     return int(ink[0]), int(ink[1]), int(ink[2])
 
 
-def write(rng: Generator, canvas: Pixels, lines: list[str]) -> tuple[Pixels, Box]:
-    """Draw lines of text at a random size that fits, slightly turned at times; returns a new picture and the box."""
+def letter_boxes(text: str, face: ImageFont.FreeTypeFont, x: float, y: int, height: int) -> tuple[Box, ...]:
+    """For one upright line of text that begins at x: a box one pixel wide in the middle of every letter.
+
+    For aligning rows with letters. A row of the connector may see two letters, and their order must not be lost: the
+    letter in its left half is named in lower case and that in its right half in upper case, however they are drawn.
+    """
+    edges = [x + face.getlength(text[:n]) for n in range(len(text) + 1)]
+    middles = [min(max(int((a + b) / 2), 0), SIDE - 1) for a, b in zip(edges, edges[1:], strict=False)]
+    return tuple(
+        Box(m, y, m + 1, y + height, letter.lower() if m % ROW < ROW // 2 else letter.upper())
+        for letter, m in zip(text, middles, strict=True)
+        if letter.isalpha()
+    )
+
+
+def write(rng: Generator, canvas: Pixels, lines: list[str]) -> tuple[Pixels, Box, tuple[Box, ...]]:
+    """Draw lines of text at a random size that fits, slightly turned at times.
+
+    Returns a new picture, the box of all text, and those of its letters if it is one upright line.
+    """
     face, size = int(rng.integers(faces())), int(rng.integers(26, 64))
     text = "\n".join(lines)
     layer = Image.new("L", (SIDE, SIDE))
@@ -44,17 +62,18 @@ def write(rng: Generator, canvas: Pixels, lines: list[str]) -> tuple[Pixels, Box
     pen.multiline_text(
         (x - left, y - top), text, 255, font(face, size), spacing=size // 5, align=pick(rng, ("left", "center"))
     )
+    letters = letter_boxes(text, font(face, size), x - left, y, height) if len(lines) == 1 else ()
     if rng.random() < 0.3 and width < SIDE - 30 and height < SIDE - 30:
         turned = layer.rotate(
             float(rng.uniform(-8, 8)), Image.Resampling.BILINEAR, center=(x + width / 2, y + height / 2)
         )
         inside = turned.getbbox()
         if inside and min(inside[0], inside[1], SIDE - inside[2], SIDE - inside[3]) > 1:
-            layer = turned
+            layer, letters = turned, ()
     alpha = np.asarray(layer)[..., None].astype(np.uint16)
     mixed = (canvas * (255 - alpha) + np.array(ink, np.uint16) * alpha + 127) // 255
     x0, y0, x1, y1 = layer.getbbox() or (x, y, x + width, y + height)
-    return mixed.astype(np.uint8), Box(x0, y0, x1, y1, text.replace("\n", " ").lower())
+    return mixed.astype(np.uint8), Box(x0, y0, x1, y1, f'"{text}"'.replace("\n", " ").lower()), letters
 
 
 def reading(rng: Generator, evaluation: bool = False) -> Sample:
@@ -71,7 +90,7 @@ def reading(rng: Generator, evaluation: bool = False) -> Sample:
     canvas = background(rng)
     while canvas.std() > 60:
         canvas = background(rng)
-    image, box = write(rng, canvas, lines)
+    image, box, letters = write(rng, canvas, lines)
     shown = " ".join(lines)
     spelling = ", ".join(" ".join(word) for word in shown.lower().split())
     if not evaluation and rng.random() < 0.1:
@@ -79,7 +98,7 @@ def reading(rng: Generator, evaluation: bool = False) -> Sample:
     else:
         question, answer = pick(rng, READING_WORD if shown.isalpha() else READING)
         turn = Turn(question, answer.format(spelling, shown), shown.lower(), "reading")
-    return Sample(image, (box,), (turn,), "reading")
+    return Sample(image, (box, *letters), (turn,), "reading")
 
 
 def letters(rng: Generator) -> Sample:
@@ -90,11 +109,7 @@ def letters(rng: Generator) -> Sample:
 
 
 def spelled(rng: Generator) -> Sample:
-    """One upright word, with a one pixel wide box in the middle of every letter; it asks nothing.
-
-    For aligning rows with letters. A row of the connector may see two letters, and their order must not be lost: the
-    letter in its left half is named in lower case and that in its right half in upper case, however they are drawn.
-    """
+    """One upright word with the boxes of its letters; it asks nothing."""
     text = pick(rng, words(False))
     text = pick(rng, (str.lower, str.lower, str.capitalize, str.upper))(text)
     canvas = background(rng)
@@ -109,11 +124,4 @@ def spelled(rng: Generator) -> Sample:
     y = int(rng.integers(PADDING, max(PADDING + 1, SIDE - int(bottom - top) - PADDING)))
     image = Image.fromarray(canvas)
     ImageDraw.Draw(image).text((x - left, y - top), text, _ink(rng, canvas), face_font)
-    edges = [x - left + face_font.getlength(text[:n]) for n in range(len(text) + 1)]
-    height = int(bottom - top)
-    middles = [int((a + b) / 2) for a, b in zip(edges, edges[1:], strict=False)]
-    boxes = tuple(
-        Box(x, y, x + 1, y + height, letter.lower() if x % ROW < ROW // 2 else letter.upper())
-        for letter, x in zip(text, middles, strict=True)
-    )
-    return Sample(np.asarray(image), boxes, (), "spelled")
+    return Sample(np.asarray(image), letter_boxes(text, face_font, x - left, y, int(bottom - top)), (), "spelled")

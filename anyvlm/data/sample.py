@@ -13,7 +13,10 @@ SIDE = 224  # pixels
 
 
 class Box(NamedTuple):
-    """What one thing covers, in pixels: x0 <= x < x1 and y0 <= y < y1, and its name (`Name.key`, or "red circle")."""
+    """What one thing covers, in pixels: x0 <= x < x1 and y0 <= y < y1, and its name.
+
+    That is `Name.key`, "red circle", or text in quotes.
+    """
 
     x0: int
     y0: int

@@ -63,6 +63,10 @@ SHARES: dict[str, dict[str, float]] = {
         "single": 0.18, "grid": 0.13, "scatter": 0.08, "places": 0.13, "copies": 0.18, "shapes": 0.04, "reading": 0.18,
         "easy_vqa": 0.04, "chat": 0.02, "letters": 0.02,
     },
+    "refine": {
+        "single": 0.24, "grid": 0.09, "scatter": 0.05, "places": 0.12, "copies": 0.1, "shapes": 0.02, "reading": 0.3,
+        "easy_vqa": 0.04, "chat": 0.02, "letters": 0.02,
+    },
 }  # fmt: skip
 """How often each generator is drawn, by stage."""
 
