@@ -67,6 +67,9 @@ SHARES: dict[str, dict[str, float]] = {
         "single": 0.24, "grid": 0.09, "scatter": 0.05, "places": 0.12, "copies": 0.1, "shapes": 0.02, "reading": 0.3,
         "easy_vqa": 0.04, "chat": 0.02, "letters": 0.02,
     },
+    "count": {
+        "single": 0.12, "grid": 0.04, "places": 0.06, "copies": 0.5, "reading": 0.12, "easy_vqa": 0.04, "chat": 0.12,
+    },
 }  # fmt: skip
 """How often each generator is drawn, by stage."""
 
@@ -310,7 +313,21 @@ def train(out: Path, *, start: Path | None = None, workers: int = 1, threads: in
             run_stage(vlm, stage, turns_task(vlm, tokenizer, stage), out, workers=workers)
         else:
             run_stage(vlm, stage, words_task(vlm, tokenizer, stage), out, workers=workers)
+    if len(stages) > 1:
+        settle(vlm, *(out / f"{stage.name}.safetensors" for stage in stages[-2:]))
     return vlm
+
+
+def settle(vlm: VLM, *checkpoints: Path) -> None:
+    """Take the mean of the weights in these checkpoints of one run (2203.05482).
+
+    After "refine" and "count" it counts better, in a style that training never shows, than either does.
+    """
+    places, files = dict(vlm.named_parameters()), [open_tensors(path) for path in checkpoints]
+    for name in files[0]:
+        kind, _, parameter = name.partition(".")
+        if kind == "master":
+            places[parameter].data.copy_(torch.stack([file[name] for file in files]).mean(0))
 
 
 def main(
