@@ -140,7 +140,7 @@ class NativeEncoder(nn.Module):
     def forward(self, x_NC: Tensor, grids: tuple[Grid, ...]) -> Features:
         """x_NC: flattened patches of all items, row by row; grids: their patches in time, height and width."""
         order_N, cos, sin, near, whole = self._layout(grids, x_NC.device)
-        x = self.stem(x_NC.to(self.blocks[0].norm1.weight.dtype))[order_N]
+        x = self.stem(x_NC.to(self.stem.weight.dtype))[order_N]
         for layer, block in enumerate(self.blocks):
             x = block(x, cos, sin, whole if layer in self.spec.whole else near)
         return Features(torch.empty_like(x).index_copy(0, order_N, x), grids)
