@@ -16,7 +16,7 @@ from anyvlm.system import System, VisionSystem
 HEADER = """# Systems
 
 Every name of the registry, read off its spec by `make docs`. Encoders are class/patch with the width of the rows they return,
-language models depth × width; tokens are those of one picture, in the prompt. What tests have shown of each is in the ledger.
+language models depth × width; tokens are those of a picture of 1024 × 768 in the prompt. What tests have shown of each is in the ledger.
 """
 Row = dict[str, str]
 
@@ -47,10 +47,11 @@ def line(cells: Iterable[str]) -> str:
 
 def seeing(system: System) -> Row:
     stream = next(iter(system.streams.values()))
-    height, width = stream.policy.size
+    cut = stream.policy.cut(1024, 768)
+    (height, width), several = cut.sizes[0], len(cut.sizes)
     own = {
-        "picture": by((width, height)),
-        "tokens": str(prod(stream.grid(width, height))),
+        "picture": f"{several} of {by((width, height))}" if several > 1 else by((width, height)),
+        "tokens": str(sum(1 if isinstance(cell, str) else prod(cell) for cell in stream.cells(cut))),
         "encoder": eye(stream.encoder),
         "connector": type(stream.connector).__name__,
         "language model": mouth(system.lm),

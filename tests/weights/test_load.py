@@ -115,11 +115,11 @@ def test_plain_tensors_stay_views_of_the_file(tmp_path: Path) -> None:
     assert open_tensors(tmp_path)["model.embed_tokens.weight"].abs().sum() > 0  # the file is never written through
 
 
-@pytest.mark.parametrize("name", ["llava-1.5", "LLaVA-1.5-7B", "smolm2"])
+@pytest.mark.parametrize("name", ["llava-1.5", "LLaVA-1.5-7B", "smollm2-135m"])
 def test_unknown_names_are_answered_with_near_ones(name: str) -> None:
     with pytest.raises(SpecError, match=r"nearest are .*, .*, ") as caught:
         find(name)
-    assert {"llava-1.5": "llava-1.5-7b", "smolm2": "smollm2-135m-instruct"}.get(name, "llava-1.5-7b") in str(caught.value)
+    assert {"llava-1.5": "llava-1.5-7b", "smollm2-135m": "smollm2-135m-instruct"}.get(name, "llava-1.5-7b") in str(caught.value)
 
 
 def test_a_path_that_is_not_there() -> None:

@@ -84,16 +84,6 @@ def test_whole(tmp_path: Path) -> None:
     record("parity", "pixtral-12b", worst)
 
 
-def test_prompt_is_the_processors() -> None:
-    """transformers' own class, which wants torchvision."""
-    pytest.importorskip("torchvision")
-    from transformers.models.pixtral.processing_pixtral import PixtralProcessor
-
-    processor = PixtralProcessor(PixtralImageProcessorPil(size={"longest_edge": 128}), THEIRS, patch_size=16)
-    text = "<s>[INST]Compare [IMG]with [IMG] now:\n\nwell?[/INST]"
-    assert processor(text=text, images=list(PICTURES)).input_ids[0].tolist() == expected()["input_ids"][0].tolist()
-
-
 def test_mistrals_own_files(tmp_path: Path) -> None:
     """Named as transformers' convert_pixtral_weights_to_hf.py reads them, rotary pairs side by side."""
     theirs = stirred(reference(LM, EYE))
