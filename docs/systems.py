@@ -16,7 +16,8 @@ from anyvlm.system import System, VisionSystem
 HEADER = """# Systems
 
 Every name of the registry, read off its spec by `make docs`. Encoders are class/patch with the width of the rows they return,
-language models depth × width; tokens are those of a picture of 1024 × 768 in the prompt. What tests have shown of each is in the ledger.
+language models depth × width; tokens are those of a picture of 1024 × 768 in the prompt.
+What tests have shown of each is in the ledger.
 """
 Row = dict[str, str]
 
