@@ -23,7 +23,7 @@ from anyvlm.keys import Layout
 from anyvlm.parts.cache import Cache
 from anyvlm.parts.cut import Cut
 from anyvlm.parts.features import Connector, Encoder, Features, Grid, Join
-from anyvlm.parts.lm import Decoder
+from anyvlm.parts.language import LanguageModel
 from anyvlm.seq import Kind, Memory, Seq, blocks
 from anyvlm.spec import Spec
 from anyvlm.weights.sources import Source
@@ -140,7 +140,7 @@ class System(Spec):
     """
 
     name: str
-    lm: Decoder
+    lm: LanguageModel
     streams: dict[str, Stream]
     template: Template
     meta: Meta
@@ -271,7 +271,7 @@ class VLM(nn.Module):
 
     def forward(self, batch: Batch, cache: Cache | None = None) -> Tensor:
         """Logits (B, T, vocab)."""
-        return self.lm.logits(self.lm.hidden(self.assemble(batch), cache))
+        return self.lm.logits(self.lm.hidden(self.lm.begin(self.assemble(batch)), cache))
 
 
 def _memory(rows: Features, media: Pixels, shape: tuple[int, ...]) -> Memory:

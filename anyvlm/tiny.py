@@ -12,6 +12,7 @@ from anyvlm.inputs.tiles import AnyRes, Canvas
 from anyvlm.parts.connect.perceiver import Perceiver
 from anyvlm.parts.features import Connector, Encoder
 from anyvlm.parts.insert.gated import GatedCross
+from anyvlm.parts.language import LanguageModel
 from anyvlm.parts.lm import Decoder
 from anyvlm.parts.memory import Insert
 from anyvlm.parts.rope import LongRope, Rope
@@ -31,12 +32,19 @@ def tiny(system: System, *, vocab: int = 512, depth: int = 2) -> System:
     together would not divide).
     """
     streams = {name: _stream(stream) for name, stream in system.streams.items()}
-    return system.but(lm=_decoder(system.lm, vocab, depth), streams=streams)
+    return system.but(lm=_language(system.lm, vocab, depth), streams=streams)
 
 
 def tiny_vision(system: VisionSystem) -> VisionSystem:
     """The same for an encoder alone."""
     return system.but(encoder=_encoder(system.encoder), policy=_policy(system.policy, system.encoder.patch))
+
+
+def _language(lm: LanguageModel, vocab: int, depth: int) -> LanguageModel:
+    match lm:
+        case Decoder():
+            return _decoder(lm, vocab, depth)
+    raise SpecError(f"tiny() does not know how to shrink the language model {type(lm).__name__}; tell it in anyvlm/tiny.py.")
 
 
 def _decoder(lm: Decoder, vocab: int, depth: int) -> Decoder:

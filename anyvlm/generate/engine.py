@@ -15,9 +15,9 @@ from torch import Tensor
 
 from anyvlm.generate.reply import Decoding, Finish, Reply
 from anyvlm.generate.sampling import Sampling, choose
-from anyvlm.parts.cache import Cache, allocate
+from anyvlm.parts.cache import Cache
 from anyvlm.parts.features import Features
-from anyvlm.parts.lm import Context, additive
+from anyvlm.parts.language import Context, additive
 from anyvlm.parts.memory import recall_last
 from anyvlm.seq import Seq
 from anyvlm.system import VLM, Batch
@@ -74,12 +74,12 @@ class Engine:
     @torch.inference_mode()
     def _prefill(self, batch: Batch, features: Mapping[str, Features] | None, room: int) -> tuple[Tensor, _Steps]:
         """Logits of the first new token (B, V), and the program for the others."""
-        lm, seq = self.vlm.lm, self.vlm.assemble(batch, features)
-        B, T = batch.ids_BT.shape
-        spec = lm.spec
-        cache = allocate(spec.depth, B, spec.kv_heads, T + room, spec.head_width, like=seq.x_BTD, axes=len(batch.pos_PBT))
+        lm = self.vlm.lm
+        seq = lm.begin(self.vlm.assemble(batch, features))
+        B, T = seq.seg_BT.shape
+        cache = lm.spec.cache(B, T + room, like=seq.x_BTD)
         hidden_BTD = lm.hidden(seq, cache)
-        last_B = (batch.seg_BT >= 0).sum(1) - 1
+        last_B = (seq.seg_BT >= 0).sum(1) - 1
         logits_BV = lm.logits(hidden_BTD[torch.arange(B, device=last_B.device), last_B])
         return logits_BV, _Steps(self.vlm, cache, seq)
 
@@ -106,7 +106,7 @@ class _Steps:
         self.window = spec.window if spec.window is not None and end > spec.window else None
         # One table row per position of any row: (positions, 1, 1, h). New tokens are text: alike on every axis.
         table_PN1 = torch.arange(int(cache.pos_PBS.max()) + 1, device=x.device)[:, None].expand(len(cache.pos_PBS), -1, 1)
-        self.cos, self.sin = (table.to(x.dtype) for table in spec.rope.tables(table_PN1, spec.head_width))
+        self.tables = self.lm.tables(table_PN1, x.dtype)
         self.recalls = recall_last(seq.memory, real_BT.sum(1) - 1, x.dtype)
 
     @torch.inference_mode()
@@ -116,13 +116,17 @@ class _Steps:
         slot = cache.length
         cache.length += 1
         pos_B = cache.pos_PBS[0, :, slot]
+        seen_BS, pos_PBS = self.seen_BS[:, : slot + 1], cache.pos_PBS[:, :, : slot + 1]
+        x_B1D = lm.embed(ids_B[:, None])
         full = None if self.full is None else self.full[..., : slot + 1]
+        if (relative := lm.relative(pos_PBS[..., -1:], pos_PBS)) is not None:
+            full = additive(seen_BS[:, None], x_B1D.dtype, relative)
         near = full
         if self.window is not None:
-            close_BS = pos_B[:, None] - cache.pos_PBS[0, :, : slot + 1] < self.window
-            near = additive((close_BS & self.seen_BS[:, : slot + 1])[:, None], self.cos.dtype)
-        at = Context(self.cos[pos_B], self.sin[pos_B], full, near, cache, self.recalls)
-        return lm.logits(lm.run(lm.embed(ids_B[:, None]), at)[:, 0])
+            close_BS = pos_B[:, None] - pos_PBS[0] < self.window
+            near = additive((close_BS & seen_BS)[:, None], x_B1D.dtype, relative)
+        at = Context(tuple(table[pos_B] for table in self.tables), full, near, cache, self.recalls)
+        return lm.logits(lm.run(x_B1D, at)[:, 0])
 
 
 def _seen(batch: Batch, vocab: int) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from anyvlm.parts.act import ACTS
 from anyvlm.parts.ffn import GLUModule, MLPModule, gated
-from anyvlm.parts.lm import DecoderLM
+from anyvlm.parts.language import LM
 from anyvlm.parts.packed import FUSED, Packed, PackedGate, packable
 
 
@@ -43,7 +43,7 @@ def unpack(module: nn.Module) -> int:
                 part.mid = ACTS[part.spec.act]
             case GLUModule():
                 part.mid = partial(gated, ACTS[part.spec.act])
-            case DecoderLM() if part.spec.tied:
+            case LM() if part.spec.tied:
                 part.head.weight = part.embed.weight
     return count
 

@@ -37,7 +37,7 @@ def collate(
     return Batch(
         ids_BT=table([p.ids for p in plans], 0),
         kind_BT=table([p.kinds for p in plans], 0),
-        pos_PBT=_positions(plans, system.lm.rope.axes, longest),
+        pos_PBT=_positions(plans, system.lm.axes, longest),
         seg_BT=seg_BT,
         media=media(system, plans, pixels),
         labels_BT=table([_labels(p) for p in plans], NOTHING) if labels else None,

@@ -7,56 +7,42 @@ Shape letters: B batch, T tokens, S keys, D width, H heads, G key/value heads, h
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from anyvlm.parts.attention import attend
-from anyvlm.parts.cache import Cache
+from anyvlm.parts.cache import Cache, allocate
 from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.init import normal
-from anyvlm.parts.memory import Insert, Recall, recall
+from anyvlm.parts.language import LM, Context, LanguageModel
 from anyvlm.parts.norm import Norm, RMSNorm
 from anyvlm.parts.rope import Rope, rotate
-from anyvlm.seq import Seq, mask
-from anyvlm.spec import Spec
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decoder(Spec):
+class Decoder(LanguageModel):
     """A decoder-only language model.
 
     `head`: width of one attention head (width / heads where None). `parallel`: attention and feed-forward read the same
     norm and are added together (Cohere). `window`: how far back a token looks (None: everything), in the layers
-    `windowed` (None: all). `context`: the longest sequence it was trained for. `logit_scale`: factor on the logits.
-    `extra`: so many rows at the end of the vocabulary were added to a pretrained one, and some files keep them apart.
-    `silent`: so many rows behind the vocabulary are read but never predicted (Llama 3.2's <|image|>).
-    `inserts`: layers in front of some blocks that read rows beside the sequence.
+    `windowed` (None: all). `logit_scale`: factor on the logits.
     `embed_scale`: factor on the embeddings of text (Gemma: sqrt(width)); rows of pictures enter as they are. `qk_norm`: a norm
     on every head of the queries, and another on those of the keys.
     """
 
-    vocab: int
-    width: int
-    depth: int
-    heads: int
     kv_heads: int
     ffn: GLU | MLP
-    context: int
     norm: Norm = RMSNorm()
     rope: Rope = Rope()
     head: int | None = None
-    tied: bool = False
     qkv_bias: bool = False
     o_bias: bool = False
     parallel: bool = False
     window: int | None = None
     windowed: tuple[int, ...] | None = None
     logit_scale: float = 1.0
-    extra: int = 0
-    silent: int = 0
-    inserts: tuple[Insert, ...] = ()
     embed_scale: float = 1.0
     qk_norm: Norm | None = None
 
@@ -66,28 +52,17 @@ class Decoder(Spec):
         return self.head or self.width // self.heads
 
     @property
-    def base(self) -> int:
-        """Size of the vocabulary before rows were added."""
-        return self.vocab - self.extra
+    def axes(self) -> int:
+        """One, or three for time, height and width."""
+        return self.rope.axes
 
     def build(self, memories: Mapping[str, int] | None = None) -> DecoderLM:
         """The module. `memories`: width of the rows of each memory that its inserts read."""
         return DecoderLM(self, memories or {})
 
-
-@dataclass(frozen=True)
-class Context:
-    """What all layers of one pass share: rotary tables (B, 1, T, h), masks added to the scores (B, 1, T, S), the cache.
-
-    A mask of None is "causal, nothing hidden". `near` is that of layers with a sliding window. `recalls`: what inserts read.
-    """
-
-    cos: Tensor
-    sin: Tensor
-    full: Tensor | None
-    near: Tensor | None
-    cache: Cache | None
-    recalls: Mapping[str, Recall] = field(default_factory=dict)
+    def cache(self, batch: int, slots: int, *, like: Tensor) -> Cache:
+        """Keys and values of every layer."""
+        return allocate(self.depth, batch, self.kv_heads, slots, self.head_width, like=like, axes=self.axes)
 
 
 class _Attention(nn.Module):
@@ -108,7 +83,7 @@ class _Attention(nn.Module):
     def forward(self, x_BTD: Tensor, at: Context) -> Tensor:
         qk, v = self.project(x_BTD)
         # queries and keys turn by the same tables: one call for both
-        qk = rotate(qk, at.cos, at.sin)
+        qk = rotate(qk, *at.tables)
         q, k = qk[:, : self.heads], qk[:, self.heads :]
         if at.cache is not None:
             k, v = at.cache.put(self.layer, k, v)
@@ -157,13 +132,6 @@ class _ParallelBlock(nn.Module):
         return out
 
 
-def _embedding(spec: Decoder) -> nn.Embedding:
-    rows = spec.vocab + spec.silent
-    if spec.embed_scale == 1.0:
-        return nn.Embedding(rows, spec.width, _weight=normal(rows, spec.width))
-    return _ScaledEmbedding(rows, spec.width, spec.embed_scale)
-
-
 class _ScaledEmbedding(nn.Embedding):
     """Rows times a factor, which is rounded to the dtype of the weights (as transformers' Gemma does)."""
 
@@ -175,13 +143,15 @@ class _ScaledEmbedding(nn.Embedding):
         return super().forward(ids) * float(torch.tensor(self.scale, dtype=self.weight.dtype))
 
 
-class DecoderLM(nn.Module):
-    """embed -> hidden -> logits, three calls, so that callers choose which rows pay for the vocabulary."""
+class DecoderLM(LM):
+    """Blocks with rotary positions."""
+
+    spec: Decoder
 
     def __init__(self, spec: Decoder, memories: Mapping[str, int]) -> None:
-        super().__init__()
-        self.spec = spec
-        self.embed = _embedding(spec)
+        super().__init__(spec)
+        if spec.embed_scale != 1.0:
+            self.embed = _ScaledEmbedding(spec.vocab + spec.silent, spec.width, spec.embed_scale)
         block = _ParallelBlock if spec.parallel else _Block
         self.blocks = nn.ModuleList(block(spec, layer) for layer in range(spec.depth))
         self.inserts = nn.ModuleList(i.build(spec.width, memories[i.memory]) for i in spec.inserts for _ in i.layers)
@@ -191,19 +161,12 @@ class DecoderLM(nn.Module):
         if spec.tied:
             self.head.weight = self.embed.weight
 
-    def hidden(self, seq: Seq, cache: Cache | None = None) -> Tensor:
-        """Final-normed states (B, T, D). With a cache, its tokens come before those of `seq`, which are added to it."""
-        spec, dtype = self.spec, seq.x_BTD.dtype
-        keys = seq if cache is None else cache.extend(seq)
-        cos, sin = (table.to(dtype) for table in spec.rope.tables(seq.pos_PBT, spec.head_width))
-        full = None if _plain(seq, keys) else additive(mask(seq, keys), dtype)
-        near = full
-        if spec.window is not None and keys.seg_BT.shape[1] > spec.window:
-            near = additive(mask(seq, keys, spec.window), dtype)
-        return self.run(seq.x_BTD, Context(cos, sin, full, near, cache, recall(seq.memory, dtype)))
+    def tables(self, pos_PBT: Tensor, dtype: torch.dtype) -> tuple[Tensor, ...]:
+        """cos and sin for `rotate`, (B, 1, T, h) each."""
+        return tuple(table.to(dtype) for table in self.spec.rope.tables(pos_PBT, self.spec.head_width))
 
     def run(self, x_BTD: Tensor, at: Context) -> Tensor:
-        """`hidden` for callers who prepared what the layers share, and told the cache of the new tokens."""
+        """All blocks, and the inserts in front of them."""
         x = x_BTD
         for layer, block in enumerate(self.blocks):
             for n, memory in self._before.get(layer, ()):
@@ -214,7 +177,7 @@ class DecoderLM(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., D) -> (..., V)."""
-        out: Tensor = self.head(hidden)
+        out = super().logits(hidden)
         return out if self.spec.logit_scale == 1.0 else out * self.spec.logit_scale
 
 
@@ -225,24 +188,3 @@ def _before(spec: Decoder) -> dict[int, list[tuple[int, str]]]:
     for n, (layer, memory) in enumerate(places):
         out.setdefault(layer, []).append((n, memory))
     return out
-
-
-def additive(seen_BTS: Tensor, dtype: torch.dtype) -> Tensor:
-    """0 where a key is seen, else -inf, (B, 1, T, S): made once per pass, where a bool mask costs every layer."""
-    return torch.zeros_like(seen_BTS, dtype=dtype).masked_fill_(~seen_BTS, -torch.inf)[:, None]
-
-
-def _plain(q: Seq, k: Seq) -> bool:
-    """Nothing is hidden but the future: one sample per row, padded at most on the right, every token its own block.
-
-    Then no mask has to be built: tokens never reach the padding behind them, and nobody reads what padding sees.
-    Only the whole prompt qualifies, or a single new token where no row has padding.
-    """
-    T, S = q.seg_BT.shape[1], k.seg_BT.shape[1]
-    if T not in (1, S) or bool((k.seg_BT[:, 0] < 0).any()):
-        return False
-    if T == 1:
-        return bool((k.seg_BT == k.seg_BT[:, :1]).all())
-    padded = k.seg_BT < 0
-    one = bool((padded | (k.seg_BT == k.seg_BT[:, :1])).all()) and not bool((padded[:, :-1] & ~padded[:, 1:]).any())
-    return one and bool(((q.block_BT.diff(dim=1) > 0) | padded[:, 1:]).all())

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from anyvlm.parts.lm import DecoderLM
+from anyvlm.parts.language import LM
 
 
-def next_token(lm: DecoderLM, hidden_BTD: Tensor, labels_BT: Tensor, chunk: int = 128) -> Tensor:
+def next_token(lm: LM, hidden_BTD: Tensor, labels_BT: Tensor, chunk: int = 128) -> Tensor:
     """Mean cross-entropy over the supervised places; the logits of at most `chunk` places exist at a time."""
     at = labels_BT >= 0
     rows_RD, labels_R = hidden_BTD[at], labels_BT[at]

@@ -14,6 +14,7 @@ from anyvlm.keys import Keys
 from anyvlm.parts.act import Act
 from anyvlm.parts.catalog.llama import COHERE_HF, LLAMA_HF, PHI3_HF
 from anyvlm.parts.ffn import GLU
+from anyvlm.parts.language import LanguageModel
 from anyvlm.parts.lm import Decoder
 from anyvlm.parts.norm import LayerNorm, RMSNorm
 from anyvlm.parts.rope import Linear, Llama3, LongRope, Rope, Yarn
@@ -178,8 +179,10 @@ def _gain(r: Fields, ours: float) -> None:
 # Writing --------------------------------------------------------------------------------------------------------------
 
 
-def write_lm(decoder: Decoder, keys: Keys) -> Json:
+def write_lm(decoder: LanguageModel, keys: Keys) -> Json:
     """The config of transformers for a decoder whose tensors are named by `keys`; SpecError if no class computes it."""
+    if not isinstance(decoder, Decoder):
+        raise SpecError(f"The config of a {type(decoder).__name__} cannot be written; save it in our own form.")
     kind = _kind(decoder, keys)
     config: Json = {
         "model_type": kind,

@@ -13,6 +13,7 @@ import torch
 from anyvlm.generate.engine import Delta, Engine
 from anyvlm.generate.sampling import Sampling
 from anyvlm.parts.ffn import MLP
+from anyvlm.parts.lm import Decoder
 from anyvlm.parts.norm import LayerNorm, RMSNorm
 from anyvlm.parts.rope import Llama3, LongRope, Yarn
 from anyvlm.system import VLM, Batch, System
@@ -130,17 +131,15 @@ def test_stop_strings_end_a_row(tiny: System, build: Callable, prompts: Callable
 def test_closing_frees_the_cache(
     tiny: System, build: Callable, prompts: Callable, numbers: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import anyvlm.generate.engine as module
-
     caches = []
-    allocate = module.allocate
+    allocate = Decoder.cache
 
     def spy(*args: object, **more: object) -> object:
         cache = allocate(*args, **more)  # type: ignore[arg-type]
         caches.append(weakref.ref(cache))
         return cache
 
-    monkeypatch.setattr(module, "allocate", spy)
+    monkeypatch.setattr(Decoder, "cache", spy)
     stream = Engine(build(tiny)).generate(prompts((9, 1)), Sampling(max_tokens=9), decoders=[numbers()], ends=())
     next(stream), next(stream)
     assert caches[0]() is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from safetensors.torch import save_file
 
@@ -26,6 +27,7 @@ def test_a_box_is_shared_among_the_rows_it_covers() -> None:
     torch.testing.assert_close(share[2, 1:3], torch.tensor([28 / 42, 14 / 42]))
 
 
+@pytest.mark.network
 def test_objects_say_their_name_and_how_many_of_it_there_are() -> None:
     names = vocabulary()
     two, letter = [Box(0, 0, 20, 20, names[0]), Box(50, 0, 70, 20, names[0])], Box(9, 9, 10, 30, "B")
@@ -37,6 +39,7 @@ def test_objects_say_their_name_and_how_many_of_it_there_are() -> None:
     assert set(many.number_O.tolist()) == {NONE}
 
 
+@pytest.mark.network
 def test_pictures_without_known_names_are_no_objects() -> None:
     assert len(objects([sample()]).name_O) == 0
 
@@ -47,6 +50,7 @@ def test_every_stage_draws_from_what_it_declares() -> None:
         assert abs(sum(SHARES[stage.name].values()) - 1) < 1e-9
 
 
+@pytest.mark.network
 def test_the_samples_of_a_step_follow_from_its_number() -> None:
     stage = POCKET.stages[-1]
     again = draw(stage, 3, 4)

@@ -9,7 +9,6 @@ import torch
 import transformers as hf
 
 from anyvlm import registry
-from anyvlm.parts.cache import allocate
 from anyvlm.seq import causal
 from anyvlm.system import VLM, Batch, Checkpoint, Pixels, System
 from anyvlm.weights.load import load_module
@@ -99,8 +98,7 @@ def test_logits_and_greedy_tokens(ids: list[int], tmp_path: Path) -> None:
 def test_keys_and_values_of_pictures_are_made_once(tmp_path: Path) -> None:
     ours = small(saved(reference(), tmp_path))
     batch, _ = prompt([1, 5, IMAGE, 7, 8], torch.randn(1, 3, 42, 42))
-    spec = ours.lm.spec
-    cache = allocate(spec.depth, 1, spec.kv_heads, 5, spec.head_width, like=ours.lm.embed.weight)
+    cache = ours.lm.spec.cache(1, 5, like=ours.lm.embed.weight)
     ours(batch, cache)
     assert cache.memory.keys() == {0, 1} and cache.memory[0][0].shape == (1, 4, 5, 8)
 

@@ -27,7 +27,6 @@ from anyvlm.inputs.plan import Plan, plan
 from anyvlm.inputs.policy import Policy
 from anyvlm.inputs.tokenizer import Tokenizer
 from anyvlm.keys import revert
-from anyvlm.parts.cache import allocate
 from anyvlm.seq import Kind
 from anyvlm.spec import from_json, to_json
 from anyvlm.system import VLM, Batch, Checkpoint, System, VisionSystem
@@ -156,8 +155,7 @@ def test_cached_is_recomputed(name: str) -> None:
     """Prefill of the prompt and the beginning of an answer, then token by token."""
     vlm, whole = built(name), batch(name, question(name, "What is it, and where?", "It is there, I think."))
     lm, T = vlm.lm, whole.ids_BT.shape[1]
-    spec = lm.spec
-    cache_ = allocate(spec.depth, 1, spec.kv_heads, T, spec.head_width, like=lm.embed.weight, axes=spec.rope.axes)
+    cache_ = lm.spec.cache(1, T, like=lm.embed.weight)
     seq = vlm.assemble(whole)
     cuts = [0, T - 7, *range(T - 6, T + 1)]
     parts = []
