@@ -6,7 +6,7 @@ Shape letters: B batch, T tokens, D width, N rows of all items, C values per pat
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal
 
@@ -209,6 +209,10 @@ class Pixels:
     cuts: tuple[Cut, ...] = ()
     reaches: tuple[tuple[int, int, int], ...] = ()
 
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Pixels:
+        """The same on a device, in `dtype` if given."""
+        return replace(self, x_NC=self.x_NC.to(device, dtype))
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -224,6 +228,18 @@ class Batch:
     media: Mapping[str, Pixels]
     labels_BT: Tensor | None = None  # the id to predict *at* each place, -100 where nothing is learned
     prefix_BT: Tensor | None = None  # bool
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Batch:
+        """The same on a device; patches in `dtype` if given."""
+
+        def maybe(x: Tensor | None) -> Tensor | None:
+            return None if x is None else x.to(device)
+
+        return Batch(
+            ids_BT=self.ids_BT.to(device), kind_BT=self.kind_BT.to(device), pos_PBT=self.pos_PBT.to(device),
+            seg_BT=self.seg_BT.to(device), media={name: pixels.to(device, dtype) for name, pixels in self.media.items()},
+            labels_BT=maybe(self.labels_BT), prefix_BT=maybe(self.prefix_BT),
+        )  # fmt: skip
 
 
 class VLM(nn.Module):

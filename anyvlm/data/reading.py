@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import cos, radians, sin
+
 import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFont
@@ -26,17 +28,24 @@ def _ink(rng: Generator, canvas: Pixels) -> tuple[int, int, int]:
     return int(ink[0]), int(ink[1]), int(ink[2])
 
 
-def letter_boxes(text: str, face: ImageFont.FreeTypeFont, x: float, y: int, height: int) -> tuple[Box, ...]:
-    """For one upright line of text that begins at x: a box one pixel wide in the middle of every letter.
+def letter_boxes(
+    text: str, face: ImageFont.FreeTypeFont, x: float, y: int, width: int, height: int, angle: float = 0.0
+) -> tuple[Box, ...]:
+    """For one line of text that begins at x: a box one pixel wide in the middle of every letter.
+
+    `angle`: degrees by which the line was turned to the left about its middle.
 
     For aligning rows with letters. A row of the connector may see two letters, and their order must not be lost: the
     letter in its left half is named in lower case and that in its right half in upper case, however they are drawn.
     """
-    edges = [x + face.getlength(text[:n]) for n in range(len(text) + 1)]
-    middles = [min(max(int((a + b) / 2), 0), SIDE - 1) for a, b in zip(edges, edges[1:], strict=False)]
+    edges = [face.getlength(text[:n]) - width / 2 for n in range(len(text) + 1)]
+    along = [(a + b) / 2 for a, b in zip(edges, edges[1:], strict=False)]  # from the middle of the line
+    turn = radians(angle)
+    middles = [min(max(int(x + width / 2 + a * cos(turn)), 0), SIDE - 1) for a in along]
+    tops = [min(max(round(y - a * sin(turn)), 0), SIDE - height) for a in along]
     return tuple(
-        Box(m, y, m + 1, y + height, letter.lower() if m % ROW < ROW // 2 else letter.upper())
-        for letter, m in zip(text, middles, strict=True)
+        Box(m, top, m + 1, top + height, letter.lower() if m % ROW < ROW // 2 else letter.upper())
+        for letter, m, top in zip(text, middles, tops, strict=True)
         if letter.isalpha()
     )
 
@@ -44,7 +53,7 @@ def letter_boxes(text: str, face: ImageFont.FreeTypeFont, x: float, y: int, heig
 def write(rng: Generator, canvas: Pixels, lines: list[str]) -> tuple[Pixels, Box, tuple[Box, ...]]:
     """Draw lines of text at a random size that fits, slightly turned at times.
 
-    Returns a new picture, the box of all text, and those of its letters if it is one upright line.
+    Returns a new picture, the box of all text, and those of its letters if it is one line.
     """
     face, size = int(rng.integers(faces())), int(rng.integers(26, 64))
     text = "\n".join(lines)
@@ -62,14 +71,14 @@ def write(rng: Generator, canvas: Pixels, lines: list[str]) -> tuple[Pixels, Box
     pen.multiline_text(
         (x - left, y - top), text, 255, font(face, size), spacing=size // 5, align=pick(rng, ("left", "center"))
     )
-    letters = letter_boxes(text, font(face, size), x - left, y, height) if len(lines) == 1 else ()
+    angle = 0.0
     if rng.random() < 0.3 and width < SIDE - 30 and height < SIDE - 30:
-        turned = layer.rotate(
-            float(rng.uniform(-8, 8)), Image.Resampling.BILINEAR, center=(x + width / 2, y + height / 2)
-        )
+        lean = float(rng.uniform(-8, 8))
+        turned = layer.rotate(lean, Image.Resampling.BILINEAR, center=(x + width / 2, y + height / 2))
         inside = turned.getbbox()
         if inside and min(inside[0], inside[1], SIDE - inside[2], SIDE - inside[3]) > 1:
-            layer, letters = turned, ()
+            layer, angle = turned, lean
+    letters = letter_boxes(text, font(face, size), x - left, y, width, height, angle) if len(lines) == 1 else ()
     alpha = np.asarray(layer)[..., None].astype(np.uint16)
     mixed = (canvas * (255 - alpha) + np.array(ink, np.uint16) * alpha + 127) // 255
     x0, y0, x1, y1 = layer.getbbox() or (x, y, x + width, y + height)
@@ -124,4 +133,5 @@ def spelled(rng: Generator) -> Sample:
     y = int(rng.integers(PADDING, max(PADDING + 1, SIDE - int(bottom - top) - PADDING)))
     image = Image.fromarray(canvas)
     ImageDraw.Draw(image).text((x - left, y - top), text, _ink(rng, canvas), face_font)
-    return Sample(np.asarray(image), letter_boxes(text, face_font, x - left, y, int(bottom - top)), (), "spelled")
+    boxes = letter_boxes(text, face_font, x - left, y, int(right - left), int(bottom - top))
+    return Sample(np.asarray(image), boxes, (), "spelled")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self, overload
 
@@ -22,7 +21,7 @@ from anyvlm.inputs.image import ImageSource, image_size, read_image
 from anyvlm.inputs.messages import Message, ask, read_messages
 from anyvlm.inputs.plan import Plan, plan
 from anyvlm.inputs.tokenizer import Tokenizer
-from anyvlm.system import VLM, Batch, System, VisionSystem
+from anyvlm.system import VLM, System, VisionSystem
 from anyvlm.weights.load import find, load_module, load_tokenizer
 
 Images = ImageSource | list[ImageSource] | tuple[ImageSource, ...] | None
@@ -158,7 +157,7 @@ class Model:
             policies = [self.system.streams[seen.stream].policy_among(len(images)) for seen in laid.pictures]
             arrays = [policy.arrays(image) for policy, image in zip(policies, images, strict=True)]
             pixels.append([array for of_one in arrays for array in of_one])
-        batch = _moved(collate(self.system, plans, pixels), self.place.device)
+        batch = collate(self.system, plans, pixels).to(self.place.device)
         deltas = self._engine.generate(
             batch,
             sampling,
@@ -180,16 +179,3 @@ def _finished(stream: Stream) -> Answer:
     for _ in stream:
         pass
     return stream.answer
-
-
-def _moved(batch: Batch, device: torch.device) -> Batch:
-    """The batch on a device."""
-    return replace(
-        batch,
-        ids_BT=batch.ids_BT.to(device),
-        kind_BT=batch.kind_BT.to(device),
-        pos_PBT=batch.pos_PBT.to(device),
-        seg_BT=batch.seg_BT.to(device),
-        prefix_BT=None if batch.prefix_BT is None else batch.prefix_BT.to(device),
-        media={name: replace(pixels, x_NC=pixels.x_NC.to(device)) for name, pixels in batch.media.items()},
-    )

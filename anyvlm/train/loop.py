@@ -36,12 +36,13 @@ class Task(Generic[B]):
     """How a stage gets its batches and losses.
 
     `batch(step)`: the batch of a step, made in a worker process; `losses(model, batch)`: named scalars, each weighted by
-    the stage; `steps`: how many updates.
+    the stage; `steps`: how many updates; `group`: so many neighbouring batches are made by one worker, which may share work.
     """
 
     batch: Callable[[int], B]
     losses: Callable[[nn.Module, B], dict[str, Tensor]]
     steps: int
+    group: int = 1
 
 
 def trainable(model: nn.Module, stage: Stage) -> dict[str, nn.Parameter]:
@@ -64,19 +65,18 @@ def trainable(model: nn.Module, stage: Stage) -> dict[str, nn.Parameter]:
 
 
 class _Steps(Dataset[B]):
-    def __init__(self, task: Task[B], start: int) -> None:
-        self.task, self.start = task, start
+    def __init__(self, task: Task[B]) -> None:
+        self.task = task
 
-    def __len__(self) -> int:
-        return self.task.steps - self.start
-
-    def __getitem__(self, index: int) -> B:
-        return self.task.batch(self.start + index)
+    def __getitem__(self, step: int) -> B:
+        return self.task.batch(step)
 
 
 def _batches(task: Task[B], start: int, workers: int) -> Iterator[B]:
-    loader = DataLoader(_Steps(task, start), batch_size=None, shuffle=False, num_workers=workers)
-    return iter(loader)
+    firsts = range(start - start % task.group, task.steps, task.group)
+    groups = [list(range(max(first, start), min(first + task.group, task.steps))) for first in firsts]
+    for group in DataLoader(_Steps(task), batch_sampler=groups, collate_fn=list, num_workers=workers):
+        yield from group
 
 
 def run_stage(

@@ -44,23 +44,29 @@ class AdamW:
         A parameter without a gradient is left alone. Raises FloatingPointError for a gradient that is not finite, and
         then changes nothing.
         """
-        grads = {name: p.grad.float() for name, p in self.parameters.items() if p.grad is not None}
-        norm = math.sqrt(sum(float(g.square().sum()) for g in grads.values()))
+        names = [name for name, p in self.parameters.items() if p.grad is not None]
+        g, m, v, w = ([of[name] for name in names] for of in (self._grads(), self.first, self.second, self.master))
+        norm = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(g))))
         if not math.isfinite(norm):
             raise FloatingPointError(f"the gradient of step {step} is {norm}")
-        shrink, factor = min(1.0, clip / (norm + 1e-6)), rate(self.stage, step, steps)
-        b1, b2 = self.betas
-        for name, g in grads.items():
-            m, v, w, lr = self.first[name], self.second[name], self.master[name], self.lr[name] * factor
-            g.mul_(shrink)
-            m.lerp_(g, 1 - b1)
-            v.mul_(b2).addcmul_(g, g, value=1 - b2)
-            if w.ndim > 1 and self.stage.weight_decay:
-                w.mul_(1 - lr * self.stage.weight_decay)
-            w.addcdiv_(m / (1 - b1 ** (step + 1)), (v / (1 - b2 ** (step + 1))).sqrt_().add_(1e-8), value=-lr)
-            self.parameters[name].data.copy_(w)
+        factor, (b1, b2) = rate(self.stage, step, steps), self.betas
+        lr = [self.lr[name] * factor for name in names]
+        # All parameters in one call each: on a GPU, launching a kernel per parameter would take longer than the update.
+        torch._foreach_mul_(g, min(1.0, clip / (norm + 1e-6)))
+        torch._foreach_lerp_(m, g, 1 - b1)
+        torch._foreach_mul_(v, b2)
+        torch._foreach_addcmul_(v, g, g, 1 - b2)
+        torch._foreach_mul_(w, [1 - r * self.stage.weight_decay * (x.ndim > 1) for r, x in zip(lr, w, strict=True)])
+        scale = torch._foreach_sqrt(torch._foreach_div(v, 1 - b2 ** (step + 1)))
+        torch._foreach_add_(scale, 1e-8)
+        torch._foreach_addcdiv_(w, m, scale, [-r / (1 - b1 ** (step + 1)) for r in lr])
+        torch._foreach_copy_([self.parameters[name].data for name in names], w)
+        for name in names:
             self.parameters[name].grad = None
         return norm
+
+    def _grads(self) -> dict[str, Tensor]:
+        return {name: p.grad.float() for name, p in self.parameters.items() if p.grad is not None}
 
     def tensors(self) -> dict[str, Tensor]:
         """All state, by name."""

@@ -1,17 +1,18 @@
-"""The recipe of anyvlm-pocket: data made at run time, three stages, resumable on two CPU cores.
+"""The recipe of anyvlm-pocket: data made at run time, two stages, resumable; on one GPU, or in small on two CPU cores.
 
-    nice -n 19 python -m anyvlm.train.pocket --out runs/pocket      # train, or go on where it stopped
+    python -m anyvlm.train.pocket --out runs/pocket --workers 15            # train, or go on where it stopped
+    python -m anyvlm.train.pocket --out runs/small --share 0.05             # a twentieth of the updates
 
-Stage "names" needs no language model: in every picture it pools the connector's rows under each icon, shape or letter and
-pulls them to the language model's own embedding of that name. "connect" and "instruct" then train on conversations with
-several questions per picture, so that the 64 rows of a picture are paid for once.
+Stage "look" needs no language model: in every picture it pools the connector's rows under each icon, shape or letter and
+pulls them to the language model's own embeddings of that name and of how many of its kind there are. "converse" then
+trains on conversations with several questions per picture, so that the 64 rows of a picture are paid for once.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from string import ascii_letters
@@ -29,6 +30,7 @@ from anyvlm.data.paint import COLOURS
 from anyvlm.data.sample import SIDE, Box, Sample
 from anyvlm.data.scenes import GENERATORS
 from anyvlm.data.shapes import SHAPES
+from anyvlm.generate.device import place
 from anyvlm.inputs.collate import collate
 from anyvlm.inputs.messages import Message, Picture
 from anyvlm.inputs.plan import Plan, plan
@@ -57,18 +59,10 @@ FOCUS_WHEEL = Wheel(
 """A DINOv2-small, needed only to train."""
 
 SHARES: dict[str, dict[str, float]] = {
-    "names": {"grid": 0.4, "scatter": 0.3, "single": 0.1, "shapes": 0.06, "spelled": 0.14},
-    "numbers": {"copies": 0.45, "scatter": 0.12, "grid": 0.1, "single": 0.08, "shapes": 0.03, "spelled": 0.22},
-    "instruct": {
-        "single": 0.18, "grid": 0.13, "scatter": 0.08, "places": 0.13, "copies": 0.18, "shapes": 0.04, "reading": 0.18,
-        "easy_vqa": 0.04, "chat": 0.02, "letters": 0.02,
-    },
-    "refine": {
-        "single": 0.24, "grid": 0.09, "scatter": 0.05, "places": 0.12, "copies": 0.1, "shapes": 0.02, "reading": 0.3,
-        "easy_vqa": 0.04, "chat": 0.02, "letters": 0.02,
-    },
-    "count": {
-        "single": 0.12, "grid": 0.04, "places": 0.06, "copies": 0.5, "reading": 0.12, "easy_vqa": 0.04, "chat": 0.12,
+    "look": {"copies": 0.3, "scatter": 0.15, "grid": 0.15, "single": 0.14, "shapes": 0.04, "spelled": 0.22},
+    "converse": {
+        "single": 0.19, "grid": 0.08, "scatter": 0.06, "places": 0.1, "copies": 0.2, "shapes": 0.03, "reading": 0.24,
+        "easy_vqa": 0.03, "chat": 0.05, "letters": 0.02,
     },
 }  # fmt: skip
 """How often each generator is drawn, by stage."""
@@ -117,6 +111,10 @@ class Objects:
     weight_Oc: Tensor
     name_O: Tensor
     number_O: Tensor
+
+    def to(self, device: torch.device) -> Objects:
+        """The same on a device."""
+        return Objects(*(getattr(self, each.name).to(device) for each in fields(self)))
 
 
 def objects(samples: list[Sample]) -> Objects:
@@ -190,25 +188,25 @@ class Words:
 
 def words_task(vlm: VLM, tokenizer: Tokenizer, stage: Stage) -> Task[tuple[Pixels, Objects]]:
     """Pooled rows against words."""
-    words = Words.of(vlm, tokenizer)
+    words, (device, dtype) = Words.of(vlm, tokenizer), _place(vlm)
 
     def batch(step: int) -> tuple[Pixels, Objects]:
         assert stage.batch
         samples = draw(stage, step, stage.batch)
-        return picture(samples), objects(samples)
+        return picture(samples).to("cpu", dtype), objects(samples)
 
     def losses(model: nn.Module, batch: tuple[Pixels, Objects]) -> dict[str, Tensor]:
         assert isinstance(model, VLM)
         shown, truth = batch
-        rows = model.features({"image": _cast(model, shown)})["image"].x_ND
-        return _chosen(stage, words.losses(rows, truth))
+        rows = model.features({"image": shown.to(device)})["image"].x_ND
+        return _chosen(stage, words.losses(rows, truth.to(device)))
 
     assert stage.steps
     return Task(batch, losses, stage.steps)
 
 
-def _cast(model: VLM, shown: Pixels) -> Pixels:
-    return replace(shown, x_NC=shown.x_NC.to(model.lm.embed.weight.dtype))
+def _place(vlm: VLM) -> tuple[torch.device, torch.dtype]:
+    return vlm.lm.embed.weight.device, vlm.lm.embed.weight.dtype
 
 
 def _chosen(stage: Stage, losses: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -240,7 +238,8 @@ def turns_task(vlm: VLM, tokenizer: Tokenizer, stage: Stage) -> Task[tuple[Batch
     Samples of similar length share a batch: four batches are drawn at once and sorted.
     """
     assert stage.batch and stage.steps
-    size, group, words = stage.batch, 4, Words.of(vlm, tokenizer)
+    size, group, words, (device, dtype) = stage.batch, 4, Words.of(vlm, tokenizer), _place(vlm)
+    chunk = 128 if device.type == "cpu" else 4096  # a GPU has room for the logits, and dislikes small products
 
     @cache
     def drawn(block: int) -> list[tuple[Sample, Plan]]:
@@ -252,17 +251,17 @@ def turns_task(vlm: VLM, tokenizer: Tokenizer, stage: Stage) -> Task[tuple[Batch
         chosen = drawn(step // group)[(step % group) * size :][:size]
         arrays = [[] if s.image is None else [pixels(s)] for s, _ in chosen]
         truth = objects([s for s, _ in chosen if s.image is not None])
-        return collate(POCKET, [p for _, p in chosen], arrays, labels=True), truth
+        return collate(POCKET, [p for _, p in chosen], arrays, labels=True).to("cpu", dtype), truth
 
     def losses(model: nn.Module, batch: tuple[Batch, Objects]) -> dict[str, Tensor]:
-        turns, truth = batch
+        turns, truth = batch[0].to(device), batch[1].to(device)
         assert isinstance(model, VLM) and turns.labels_BT is not None
-        seen = model.features({name: _cast(model, shown) for name, shown in turns.media.items()})
+        seen = model.features(turns.media)
         seq = model.assemble(turns, seen)
-        said = {"next_token": next_token(model.lm, model.lm.hidden(seq), turns.labels_BT)}
+        said = {"next_token": next_token(model.lm, model.lm.hidden(seq), turns.labels_BT, chunk)}
         return _chosen(stage, said | (words.losses(seen["image"].x_ND, truth) if "image" in seen else {}))
 
-    return Task(batch, losses, stage.steps)
+    return Task(batch, losses, stage.steps, group)
 
 
 # Running --------------------------------------------------------------------------------------------------------------
@@ -295,10 +294,19 @@ def vision_weights() -> Iterator[tuple[str, Tensor]]:
     return convert(tensors, match(tensors, layout, POCKET.part))
 
 
-def train(out: Path, *, start: Path | None = None, workers: int = 1, threads: int = 2) -> VLM:
+def train(
+    out: Path,
+    *,
+    start: Path | None = None,
+    share: float = 1.0,
+    device: str | None = None,
+    workers: int = 1,
+    threads: int = 2,
+) -> VLM:
     """All stages into the run folder `out`, going on where an earlier run stopped; returns the trained model.
 
-    `start`: a packed file to begin from; then only the last stage is trained, anew.
+    `start`: a packed file to begin from; then only the last stage is trained, anew. `share`: of the recipe's updates.
+    `device`: as in `anyvlm.load`.
     """
     torch.set_num_threads(threads)
     vlm, tokenizer = initial()
@@ -306,38 +314,29 @@ def train(out: Path, *, start: Path | None = None, workers: int = 1, threads: in
     if start is not None:
         assert stages[0].lora is not None
         unpack(vlm, start, stages[0].lora)
+    vlm.to(place(device).device)
     for block in (*vlm.encoders["image"].blocks, *vlm.lm.blocks):  # type: ignore[misc]
         block.compile(dynamic=True)  # eager norms and gates cost more than their matrix products
     for stage in stages:
+        assert stage.steps
+        stage = stage.but(steps=max(1, round(stage.steps * share)))
         if "next_token" in stage.losses:
             run_stage(vlm, stage, turns_task(vlm, tokenizer, stage), out, workers=workers)
         else:
             run_stage(vlm, stage, words_task(vlm, tokenizer, stage), out, workers=workers)
-    if len(stages) > 1:
-        settle(vlm, *(out / f"{stage.name}.safetensors" for stage in stages[-2:]))
     return vlm
-
-
-def settle(vlm: VLM, *checkpoints: Path) -> None:
-    """Take the mean of the weights in these checkpoints of one run (2203.05482).
-
-    After "refine" and "count" it counts better, in a style that training never shows, than either does.
-    """
-    places, files = dict(vlm.named_parameters()), [open_tensors(path) for path in checkpoints]
-    for name in files[0]:
-        kind, _, parameter = name.partition(".")
-        if kind == "master":
-            places[parameter].data.copy_(torch.stack([file[name] for file in files]).mean(0))
 
 
 def main(
     out: Annotated[Path, typer.Option(help="run folder: checkpoints and log.jsonl")] = Path("runs/pocket"),
     start: Annotated[Path | None, typer.Option(help="a packed file: train only the last stage, from it")] = None,
+    share: Annotated[float, typer.Option(help="of the recipe's updates")] = 1.0,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; the fastest there is, if left out")] = None,
     workers: Annotated[int, typer.Option(help="processes that draw pictures")] = 1,
     threads: Annotated[int, typer.Option(help="threads that compute")] = 2,
 ) -> None:
     """Train anyvlm-pocket and write the packaged file into the run folder."""
-    vlm = train(out, start=start, workers=workers, threads=threads)
+    vlm = train(out, start=start, share=share, device=device, workers=workers, threads=threads)
     pack(vlm, out / "pocket.safetensors")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from anyvlm.errors import SpecError, WeightsError
 from anyvlm.system import Lora, Stage
-from anyvlm.train.loop import Task, run_stage, trainable
+from anyvlm.train.loop import Task, _batches, run_stage, trainable
 
 
 class Net(nn.Module):
@@ -112,3 +113,11 @@ def test_a_gradient_that_is_not_finite_stops_and_changes_nothing(tmp_path: Path)
         run_stage(model, STAGE, Task(batch, broken, 8), tmp_path, workers=0, quiet=True)
     assert torch.equal(model.second.weight, net().second.weight)
     assert not (tmp_path / "fit.safetensors").exists()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_neighbouring_batches_share_a_worker_and_keep_their_order(workers: int) -> None:
+    """A stage that goes on at step 3 of groups of 4 makes 3, then 4 to 7, then 8 and 9."""
+    made = list(_batches(Task(lambda step: (step, os.getpid()), losses, 10, group=4), 3, workers))
+    assert [step for step, _ in made] == list(range(3, 10))
+    assert len({process for step, process in made if 4 <= step < 8}) == 1
