@@ -1,11 +1,11 @@
-"""The recipe of anyvlm-pocket: data made at run time, two stages, resumable; on one GPU, or in small on two CPU cores.
+"""The recipe of anyvlm-pocket: data made at run time, three stages, resumable; on one GPU, or in small on two CPU cores.
 
     python -m anyvlm.train.pocket --out runs/pocket --workers 15            # train, or go on where it stopped
     python -m anyvlm.train.pocket --out runs/small --share 0.05             # a twentieth of the updates
 
 Stage "look" needs no language model: in every picture it pools the connector's rows under each icon, shape or letter and
-pulls them to the language model's own embeddings of that name and of how many of its kind there are. "converse" then
-trains on conversations with several questions per picture, so that the 64 rows of a picture are paid for once.
+pulls them to the language model's own embeddings of that name and of how many of its kind there are. "converse" and
+"again" then train on conversations with several questions per picture, so that the 64 rows of a picture are paid for once.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ SHARES: dict[str, dict[str, float]] = {
         "easy_vqa": 0.03, "chat": 0.05, "letters": 0.02,
     },
 }  # fmt: skip
+SHARES["again"] = SHARES["converse"]
 """How often each generator is drawn, by stage."""
 
 COUNTED = 6  # copies of a name that have a word

@@ -44,7 +44,7 @@ POCKET = System(
             train=("encoders.image.blocks.*", "connectors.image.then.*"),
             data=("copies", "scatter", "grid", "single", "shapes", "spelled"),
             losses={"name_alignment": 1.0, "number_alignment": 1.0, "right_size": 0.1},
-            lr=1e-3, rates={"encoders.*": 3e-4}, batch=128, steps=1000, weight_decay=0.02,
+            lr=1e-3, rates={"encoders.*": 3e-4}, batch=128, steps=1600, weight_decay=0.02,
             note="no pass through the language model: pooled rows meet its own embeddings of the names and of how many",
         ),
         Stage(
@@ -56,8 +56,20 @@ POCKET = System(
             losses={"next_token": 1.0, "name_alignment": 0.3, "number_alignment": 0.3, "right_size": 0.1},
             lora=Lora(rank=64, alpha=64, lr=1e-3),
             lr=4e-4, rates={"encoders.*": 1.5e-4, "connectors.image.line": 2e-3, "connectors.image.column": 2e-3},
-            batch=64, steps=3800, weight_decay=0.02,
+            batch=128, steps=1098, weight_decay=0.02,
             note="the rows go on speaking words; without that the language model unlearns to read them",
+        ),
+        Stage(
+            name="again",
+            train=("encoders.image.blocks.*", "connectors.*"),
+            data=(
+                "single", "grid", "scatter", "places", "copies", "shapes", "reading", "easy_vqa", "chat", "letters",
+            ),
+            losses={"next_token": 1.0, "name_alignment": 0.3, "number_alignment": 0.3, "right_size": 0.1},
+            lora=Lora(rank=64, alpha=64, lr=5e-4),
+            lr=2e-4, rates={"encoders.*": 8e-5, "connectors.image.line": 5e-4, "connectors.image.column": 5e-4},
+            batch=128, steps=430, weight_decay=0.02,
+            note="the same from half the rates",
         ),
     ),
 )  # fmt: skip
