@@ -5,7 +5,7 @@ It decodes no pixel and needs no torch: `tokens`, truncation, cache sizes, usage
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from anyvlm.errors import InputError
 from anyvlm.inputs.image import image_size
 from anyvlm.inputs.markup import Text
-from anyvlm.inputs.messages import Message
+from anyvlm.inputs.messages import Message, Picture
+from anyvlm.inputs.regions import Region
 from anyvlm.inputs.template import Piece
 from anyvlm.inputs.tokenizer import IMAGE, Tokenizer
 
@@ -111,7 +112,14 @@ def plan(
         sizes = [image_size(picture.source) for picture in pictures]
     if len(sizes) != len(pictures):
         raise InputError(f"{len(sizes)} picture sizes were given for {len(pictures)} pictures.")
-    encoded = tokenizer.encode(system.template.render(messages, reply))
+    around = _around(messages, sizes)
+
+    def written(region: Region) -> tuple[Piece, ...]:
+        if system.boxes is None:
+            raise InputError(f"'{system.name}' reads no regions; say in words what is meant.")
+        return system.boxes.pieces(region, next(around))
+
+    encoded = tokenizer.encode(system.template.render(messages, reply, written))
     ids: list[int] = []
     kinds: list[int] = []
     supervised: list[bool] = []
@@ -140,6 +148,18 @@ def plan(
     if len(laid) + max_tokens > system.lm.context:
         raise InputError(_too_long(system, laid, max_tokens))
     return laid
+
+
+def _around(messages: Sequence[Message], sizes: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """For every region in order, the size of the nearest picture before it; of the first one where there is none before."""
+    seen = 0
+    for message in messages:
+        for part in message.content:
+            seen += isinstance(part, Picture)
+            if isinstance(part, Region):
+                if not sizes:
+                    raise InputError("A region is a part of a picture, but there is no picture; give one.")
+                yield sizes[max(seen, 1) - 1]
 
 
 def _written(tokenizer: Tokenizer, cell: str) -> list[int]:
