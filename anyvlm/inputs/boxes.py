@@ -68,7 +68,8 @@ class Locations(Boxes):
     def masks(self, text: str, size: tuple[int, int]) -> tuple[Mask, ...]:
         """Those of boxes that have all sixteen tokens, and an extent."""
         found = self._found(text, size)
-        return tuple(Mask(label, xyxy, ids) for label, xyxy, ids in found if len(ids) == _CODE and _extent(xyxy))
+        masks = (Mask(label, xyxy, ids) for label, xyxy, ids in found if len(ids) == _CODE and _extent(xyxy))
+        return tuple(mask for mask in masks if max(mask.ids) < _CODES)
 
     def write(self, boxes: Sequence[Box], size: tuple[int, int]) -> str:
         """Rounded to the nearest step, cut off at the edges of the picture."""
@@ -98,7 +99,7 @@ class Locations(Boxes):
 
 
 _LOCATIONS = re.compile(r"\s*".join([r"<loc(\d{4})>"] * 4) + r"((?:\s*<seg\d{3}>)*)([^;<>]*)")
-_CODE = 16
+_CODE, _CODES = 16, 128
 
 
 def _extent(xyxy: XYXY) -> bool:
