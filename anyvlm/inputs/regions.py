@@ -63,3 +63,10 @@ class Mask:
                 "load the model with masks='vae-oid.npz' (published at gs://big_vision/paligemma)."
             )
         return self.grid
+
+    def runs(self) -> tuple[int, ...]:
+        """Lengths of runs outside, inside, outside ..., column by column: the uncompressed "counts" of COCO's RLE."""
+        line = self.pixels.T.ravel()
+        changes = np.flatnonzero(line[1:] != line[:-1]) + 1
+        edges = [*([0] if line.size and line[0] else []), *changes.tolist(), line.size]
+        return tuple(b - a for a, b in zip([0, *edges], edges, strict=False))

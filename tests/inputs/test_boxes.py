@@ -130,7 +130,7 @@ def test_fuyu_writes_boxes_and_points(place: tuple[tuple[int, int], tuple[int, i
     (box,), (point,) = answer.boxes, answer.points
     assert box.label == point.label == ""
     scale = min(1080 / size[1], 1920 / size[0], 1)
-    lost = 1 - int(size[1] * scale) / size[1] / scale  # it writes by the height's scale, which is rounded, and reads by the exact
+    lost = 1 - int(size[1] * scale) / size[1] / scale  # it writes by the height's rounded scale, and reads by the exact
     pairs = zip((*box.xyxy, *point.xy), (*xyxy, *xyxy[:2]), strict=True)
     assert all(abs(a - b) <= 2 / scale + 1 + lost * b for a, b in pairs)
     assert FUYU.read(FUYU.write([Box("", tuple(map(float, xyxy)))], size), size) == (Box("", tuple(map(float, xyxy))),)
