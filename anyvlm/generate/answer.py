@@ -107,7 +107,9 @@ class Growing:
         masks = self._boxes.masks(text, size)
         if (decoder := self._masks) is not None:
             masks = tuple(replace(mask, grid=decoder.paint(mask.ids, mask.xyxy, size)) for mask in masks)
-        return self._boxes.read(text, size), self._boxes.points(text, size), masks
+        asked = self._plan.asked  # what has no words of its own is what was asked for
+        boxes = tuple(replace(box, label=box.label or asked) for box in self._boxes.read(text, size))
+        return boxes, tuple(replace(p, label=p.label or asked) for p in self._boxes.points(text, size)), masks
 
 
 class Stream(Iterator[str]):

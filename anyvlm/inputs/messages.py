@@ -99,8 +99,8 @@ def _part(part: object, at: str) -> Part:
             return Picture(url)
         case {"type": "image", "image": source} if source is not None:
             return Picture(source)
-        case {"type": "region"}:
-            return _region(part, at)
+        case {"type": "region", **fields}:
+            return _region(fields, at)
         case {"type": ("text" | "input_text" | "output_text" | "image_url" | "input_image" | "image") as kind}:
             raise InputError(f"{at}: a part of type '{kind}' needs the field {_FIELD[kind]}.")
         case {"type": kind}:
@@ -110,7 +110,7 @@ def _part(part: object, at: str) -> Part:
     raise InputError(f"{at}: expected text or an object with a type, found {type(part).__name__}.")
 
 
-def _region(part: Mapping[str, object], at: str) -> Region:
+def _region(part: Mapping[object, object], at: str) -> Region:
     label = part.get("label", "")
     if not isinstance(label, str):
         raise InputError(f"{at}: the label of a region must be text, not {type(label).__name__}.")
@@ -124,8 +124,9 @@ def _places(value: object, length: int, at: str) -> list[list[float]]:
     """Lists of so many numbers."""
     places = []
     for place in value if isinstance(value, (list, tuple)) else [value]:
-        numbers = [float(n) for n in place if type(n) in (int, float)] if isinstance(place, (list, tuple)) else []
-        if len(numbers) != length or len(place) != length:
+        found = list(place) if isinstance(place, (list, tuple)) else []
+        numbers = [float(n) for n in found if type(n) in (int, float)]
+        if not len(numbers) == len(found) == length:
             raise InputError(f"{at}: expected lists of {length} numbers (pixels), found {place!r}.")
         places.append(numbers)
     return places

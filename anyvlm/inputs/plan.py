@@ -48,7 +48,8 @@ class Seen:
 class Plan:
     """Token layout of one conversation. Per token: id, Kind (0 is text), whether training predicts it.
 
-    A picture may have several spans, with text between them. `prefix`: so many tokens at the start see each other.
+    A picture may have several spans, with text between them. `prefix`: so many tokens at the start see each other. `asked`:
+    the words of a region without a place that ends the prompt, whose places the answer says.
     """
 
     ids: tuple[int, ...]
@@ -57,6 +58,7 @@ class Plan:
     spans: tuple[Span, ...]
     pictures: tuple[Seen, ...] = ()
     prefix: int = 0
+    asked: str = ""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -144,7 +146,7 @@ def plan(
             kinds += [kind] * len(new)
             supervised += [False] * len(new)
     prefix = (supervised.index(True) if True in supervised else len(ids)) if system.attention == "prefix" else 0
-    laid = Plan(tuple(ids), tuple(kinds), tuple(supervised), tuple(spans), tuple(seen), prefix)
+    laid = Plan(tuple(ids), tuple(kinds), tuple(supervised), tuple(spans), tuple(seen), prefix, _asked(messages))
     if len(laid) + max_tokens > system.lm.context:
         raise InputError(_too_long(system, laid, max_tokens))
     return laid
@@ -160,6 +162,13 @@ def _around(messages: Sequence[Message], sizes: Sequence[tuple[int, int]]) -> It
                 if not sizes:
                     raise InputError("A region is a part of a picture, but there is no picture; give one.")
                 yield sizes[max(seen, 1) - 1]
+
+
+def _asked(messages: Sequence[Message]) -> str:
+    match messages[-1].content:
+        case (*_, Region(label=label, boxes=(), points=())):
+            return label.strip()
+    return ""
 
 
 def _written(tokenizer: Tokenizer, cell: str) -> list[int]:

@@ -252,6 +252,18 @@ def test_the_example_of_the_processor(ours: Model) -> None:
     np.testing.assert_allclose(fire.xyxy, np.multiply((0.171875, 0.015625, 0.484375, 0.890625), (57, 31) * 2))
 
 
+def test_a_phrase_is_found(ours: Model) -> None:
+    """It stands in the prompt, its boxes in the answer: together they are what the processor reads."""
+    said = "<object><patch_index_0044><patch_index_0863></object> is small"
+    laid, _ = laid_out(ours, Region(" a dog"))
+    growing = Growing(laid, 0.0, ours.system.boxes)
+    growing.push(Delta(0, 5, said, "stop"))
+    _, ((name, _, (xyxy,)),) = processor().post_process_generation(f"<grounding><phrase> a dog</phrase>{said}")
+    (box,) = growing.answer().boxes
+    assert box.label == name == "a dog" and growing.answer().text == "is small"
+    np.testing.assert_allclose(box.xyxy, np.multiply(xyxy, (57, 31) * 2))
+
+
 def test_what_cannot_be_said(ours: Model) -> None:
     with pytest.raises(InputError, match="covers nothing"):
         laid_out(ours, Region("it", ((5.0, 5.0, 5.0, 9.0),)))
