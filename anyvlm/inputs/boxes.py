@@ -259,9 +259,8 @@ class _Marks:
             return ""
         if id not in self._marks:
             return self._plain.push(id)
-        before, self._held = self._plain.finish(), [id]
-        self._plain = self._tokenizer.stream()
-        return before
+        self._held = [id]
+        return self._plain.finish()
 
     def finish(self) -> str:
         """What was held back."""

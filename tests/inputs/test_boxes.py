@@ -41,7 +41,8 @@ def inner() -> tokenizers.Tokenizer:
     out = tokenizers.Tokenizer(models.BPE(vocab=vocab, merges=[], ignore_merges=True, byte_fallback=True))
     out.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     out.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(word, "isolated") for word in WORDS])
-    out.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    steps = (decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0))
+    out.decoder = decoders.Sequence(list(steps))
     out.add_special_tokens([tokenizers.AddedToken(text, normalized=False, special=True) for text in SPECIALS])
     return out
 

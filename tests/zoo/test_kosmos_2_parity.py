@@ -264,6 +264,19 @@ def test_a_phrase_is_found(ours: Model) -> None:
     np.testing.assert_allclose(box.xyxy, np.multiply(xyxy, (57, 31) * 2))
 
 
+def test_text_is_decoded_as_by_the_processor(ours: Model) -> None:
+    """Markup and all, token by token."""
+    said = (
+        "a dog<phrase> a snowman</phrase><object><patch_index_0044><patch_index_0863></delimiter_of_multi_objects/>"
+        "<patch_index_0005><patch_index_0911></object> is by<phrase> it</phrase>"
+    )
+    ids = processor().tokenizer(said, add_special_tokens=False)["input_ids"] + [2]
+    assert ours.system.boxes is not None
+    stream = ours.system.boxes.stream(ours.tokenizer, PICTURE.size)
+    text = "".join(map(stream.push, ids)) + stream.finish()
+    assert text == processor().decode(ids, skip_special_tokens=True) == said
+
+
 def test_what_cannot_be_said(ours: Model) -> None:
     with pytest.raises(InputError, match="covers nothing"):
         laid_out(ours, Region("it", ((5.0, 5.0, 5.0, 9.0),)))
