@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from math import ceil, floor
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from anyvlm.errors import InputError
 from anyvlm.inputs.regions import XYXY, Box, Mask, Point, Region
 from anyvlm.inputs.template import Piece
@@ -229,23 +231,22 @@ class Corners(Boxes):
 
     def stream(self, tokenizer: Tokenizer, size: tuple[int, int]) -> Decoding:
         """Numbers between marks, which plain decoding runs together, are parted and become pixels."""
+        return _Marks(tokenizer, self._shrunk(size))
+
+    def _shrunk(self, size: tuple[int, int]) -> float:
         width, height = size
-        fits = height <= self.most[0] and width <= self.most[1]
-        return _Marks(tokenizer, 1.0 if fits else min(self.most[0] / height, self.most[1] / width))
+        return min(self.most[0] / height, self.most[1] / width, 1.0)
 
     def _scale(self, size: tuple[int, int]) -> float:
-        """Of the height, whose pixels are whole."""
-        width, height = size
-        if height <= self.most[0] and width <= self.most[1]:
-            return 1.0
-        return int(height * min(self.most[0] / height, self.most[1] / width)) / height
+        """Of the height, whose pixels are whole: by it the processor writes, though it reads by the exact one."""
+        return float(np.float32(int(size[1] * self._shrunk(size)) / size[1]))
 
 
 class _Marks:
     """Ids to text, with "<box>388, 428, 404, 488</box>" in place of the six tokens of a box."""
 
     def __init__(self, tokenizer: Tokenizer, scale: float) -> None:
-        self._tokenizer, self._scale = tokenizer, scale
+        self._tokenizer, self._scale = tokenizer, np.float32(scale)  # theirs divides in single precision
         self._plain, self._held = tokenizer.stream(), list[int]()
         self._marks = {tokenizer.find(mark): (kind, *marks) for kind, marks in _MARKS.items() for mark in marks[:1]}
 
@@ -272,7 +273,7 @@ class _Marks:
         held, self._held = self._held, []
         numbers = [self._tokenizer.decode([id]).strip() for id in held[1:-1]]
         if len(numbers) == count and held[-1] == self._tokenizer.find(closing) and all(map(str.isdecimal, numbers)):
-            return _marked(kind, [2 * int(float(number) / self._scale) for number in numbers])
+            return _marked(kind, [2 * int(np.float32(number) / self._scale) for number in numbers])
         return "".join(map(self._plain.push, held))
 
 

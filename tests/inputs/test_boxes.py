@@ -74,7 +74,7 @@ def theirs(text: str, size: tuple[int, int]) -> list[int]:
     """By the processor's own parser and scales."""
     pixels = torch.zeros(3, size[1], size[0]).numpy()
     scale = FuyuImageProcessorPil().preprocess(pixels, do_pad=False, input_data_format="channels_first")
-    factor = float(scale["image_scale_factors"][0][0])
+    factor = torch.tensor(scale["image_scale_factors"][0][0]).item()  # as it comes out of its batch, in single precision
     ids = []
     for part, is_place in fuyu._segment_prompt_into_text_token_conversions(fuyu._replace_string_repr_with_token_tags(text)):
         if not is_place:
