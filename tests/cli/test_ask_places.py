@@ -59,6 +59,12 @@ def paligemma(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tokenizer
     return saved("paligemma-3b-mix-224", STEPS, "<eos>", tmp_path_factory.mktemp("models") / "paligemma")
 
 
+@pytest.fixture(scope="module")
+def fuyu(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tokenizer]:
+    words = ("|NEWLINE|", "<0x00>", "<0x01>", "<0x02>", "<0x03>", *map(str, range(100, 200)))
+    return saved("fuyu-8b", words, "|ENDOFTEXT|", tmp_path_factory.mktemp("models") / "fuyu")
+
+
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
     Image.effect_noise((320, 160), 80).convert("RGB").save(tmp_path / "a.png")
@@ -111,6 +117,16 @@ def test_masks(paligemma: tuple[Path, Tokenizer], picture: Path, tmp_path: Path)
     assert f"mask of cat: {mask['area']} pixels\n" in ask(paligemma, text, *words, "--draw", out).out
     changed = (np.asarray(Image.open(out)) != np.asarray(Image.open(picture))).any(-1)
     assert changed[pixels == 1].mean() > 0.99
+
+
+def test_points(fuyu: tuple[Path, Tokenizer], picture: Path, tmp_path: Path) -> None:
+    text = "see <0x02>120140<0x03><0x00>101102103104<0x01>"
+    done = ask(fuyu, text, picture, "where?", "--draw", tmp_path / "out.png")
+    assert done.out == (
+        "see <point>240, 280</point><box>202, 204, 206, 208</box>\nbox: 204.0, 202.0, 208.0, 206.0\npoint: 240.0, 280.0\n"
+    )
+    said = json.loads(ask(fuyu, text, picture, "where?", "--json").out)
+    assert said["points"] == [{"label": "", "xy": [240.0, 280.0]}] and said["boxes"][0]["xyxy"] == [204.0, 202.0, 208.0, 206.0]
 
 
 def test_draw(kosmos: tuple[Path, Tokenizer], picture: Path, tmp_path: Path) -> None:
