@@ -18,8 +18,9 @@ __all__ = ["load", "system", "systems"]
 
 
 def load(
-    name: str | Path, *, device: str | None = None, dtype: str | torch.dtype | None = None, remote: bool = False
-) -> Model | VisionModel:
+    name: str | Path, *, device: str | None = None, dtype: str | torch.dtype | None = None, remote: bool = False,
+    masks: str | Path | None = None,
+) -> Model | VisionModel:  # fmt: skip
     """A model ready to be asked: `load("anyvlm-pocket").ask("cat.png", "What is this?")`.
 
     An encoder alone becomes a `VisionModel`: `load("dinov2-small").encode("cat.png")` gives its rows. (For type checkers:
@@ -27,7 +28,8 @@ def load(
 
     `name`: one of `systems()`, a directory in Hugging Face layout, a GGUF file, or a hub repository "owner/name".
     `device`: "cpu", "cuda", "mps"; `dtype`: "bf16", "fp16", "fp32"; None takes the best there is. `remote`: pictures may
-    be web addresses. Raises a subclass of `anyvlm.errors.AnyVLMError`, whose text is one sentence for the user.
+    be web addresses. `masks`: the file that decodes the masks a system writes (PaliGemma: "vae-oid.npz").
+    Raises a subclass of `anyvlm.errors.AnyVLMError`, whose text is one sentence for the user.
     """
     from anyvlm.generate.device import place
     from anyvlm.generate.model import Model
@@ -38,7 +40,7 @@ def load(
     where, found = place(device, dtype), find(name)
     if isinstance(found, VisionSystem):
         return VisionModel.load(found, where, remote=remote)
-    return Model.load(found, where, remote=remote)
+    return Model.load(found, where, remote=remote, masks=masks)
 
 
 def system(name: str) -> System | VisionSystem:

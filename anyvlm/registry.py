@@ -31,6 +31,7 @@ SYSTEMS = {
     "idefics-9b": "idefics:IDEFICS_9B",
     "idefics-9b-instruct": "idefics:IDEFICS_9B_INSTRUCT",
     "idefics3-8b": "idefics3:IDEFICS3_8B",
+    "kosmos-2": "kosmos_2:KOSMOS_2",
     "llama-3-8b-instruct": "llama:LLAMA_3_8B_INSTRUCT",
     "llama-3.2-11b-vision-instruct": "llama_3_2_vision:LLAMA_3_2_11B_VISION",
     "llama-3.2-90b-vision-instruct": "llama_3_2_vision:LLAMA_3_2_90B_VISION",

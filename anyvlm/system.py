@@ -21,6 +21,7 @@ from anyvlm.inputs.reach import Reach
 from anyvlm.inputs.template import Template
 from anyvlm.keys import Layout
 from anyvlm.parts.cache import Cache
+from anyvlm.parts.code.mask import MaskCode
 from anyvlm.parts.cut import Cut
 from anyvlm.parts.features import Connector, Encoder, Features, Grid, Join
 from anyvlm.parts.language import LanguageModel
@@ -135,8 +136,9 @@ class System(Spec):
     """A named VLM: everything that reproduces it.
 
     `placeholder`: the token whose places image rows take in prompt ids. `attention`: "causal", or "prefix" where all tokens
-    before the answer see each other. `boxes`: how its text writes boxes. `tokenizer`: the source it is read from.
-    `fresh`: globs of parameters that no checkpoint fills. A language model alone is a System without streams.
+    before the answer see each other. `boxes`: how its text writes places. `masks`: the code in which it writes masks, whose
+    weights are a file of their own. `tokenizer`: the source it is read from. `fresh`: globs of parameters that no checkpoint
+    fills. A language model alone is a System without streams.
     """
 
     name: str
@@ -147,6 +149,7 @@ class System(Spec):
     placeholder: str = "<image>"
     attention: Literal["causal", "prefix"] = "causal"
     boxes: Boxes | None = None
+    masks: MaskCode | None = None
     tokenizer: Source | None = None
     checkpoints: tuple[Checkpoint, ...] = ()
     fresh: tuple[str, ...] = ()

@@ -9,11 +9,13 @@ from anyvlm.inputs.mosaic import Mosaic
 from anyvlm.inputs.native import Native
 from anyvlm.inputs.policy import ImagePolicy, Policy
 from anyvlm.inputs.tiles import AnyRes, Canvas
+from anyvlm.parts.connect.latent import Latent
 from anyvlm.parts.connect.perceiver import Perceiver
 from anyvlm.parts.features import Connector, Encoder
 from anyvlm.parts.insert.gated import GatedCross
 from anyvlm.parts.language import LanguageModel
 from anyvlm.parts.lm import Decoder
+from anyvlm.parts.magneto import Magneto
 from anyvlm.parts.memory import Insert
 from anyvlm.parts.rope import LongRope, Rope
 from anyvlm.parts.vision.axial import AxialViT
@@ -44,6 +46,8 @@ def _language(lm: LanguageModel, vocab: int, depth: int) -> LanguageModel:
     match lm:
         case Decoder():
             return _decoder(lm, vocab, depth)
+        case Magneto():
+            return lm.but(vocab=vocab, width=WIDTH, depth=depth, heads=WIDTH // HEAD, hidden=HIDDEN, context=512)
     raise SpecError(f"tiny() does not know how to shrink the language model {type(lm).__name__}; tell it in anyvlm/tiny.py.")
 
 
@@ -72,6 +76,8 @@ def _insert(insert: Insert, depth: int) -> Insert:
 def _connector(connector: Connector) -> Connector:
     if isinstance(connector, Perceiver):
         return connector.but(queries=4, depth=2, heads=2, head=HEAD, ffn__hidden=HIDDEN)
+    if isinstance(connector, Latent):
+        return connector.but(queries=4, heads=WIDTH // HEAD)
     return connector
 
 

@@ -15,6 +15,10 @@ Model = Annotated[
     typer.Option("--model", "-m", metavar="NAME|PATH", help="A name from [bold]anyvlm list[/], or a model's directory."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
+Masks = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="What decodes the masks a model writes (PaliGemma: vae-oid.npz)."),
+]
 Remote = Annotated[bool, typer.Option("--remote", help="Allow pictures from http(s) addresses.")]
 Device = Annotated[
     str | None,

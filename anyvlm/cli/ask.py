@@ -14,6 +14,7 @@ from anyvlm.cli._options import (
     Device,
     Dtype,
     Json,
+    Masks,
     MaxTokens,
     Model,
     Remote,
@@ -37,6 +38,11 @@ def ask(
     ],
     model: Model = DEFAULT_MODEL,
     json: Json = False,
+    draw: Annotated[
+        str | None,
+        typer.Option(metavar="OUT.png", help="Also write the first picture with the boxes, points and masks of the answer."),
+    ] = None,
+    masks: Masks = None,
     remote: Remote = False,
     max_tokens: MaxTokens = MAX_TOKENS,
     temperature: Temperature = 0.0,
@@ -53,6 +59,7 @@ def ask(
     """
     begin = time.perf_counter()
     from anyvlm.cli._pictures import conversation, picture
+    from anyvlm.cli._places import drawing, drawn, lines
     from anyvlm.errors import InputError
 
     *images, question = words
@@ -60,19 +67,36 @@ def ask(
         raise InputError("The question is empty; it is the last word of the command.")
     if os.path.isfile(question):
         raise InputError(f"The last word must be the question, but '{question}' is a file; add a question in quotes.")
-    messages = conversation([picture(image, remote=remote) for image in images], question, system)
+    file = None if draw is None else drawing(draw, len(images))
+    pictures = [picture(image, remote=remote) for image in images]
+    messages = conversation(pictures, question, system)
 
     from anyvlm.generate.model import load  # torch comes with it: a missing picture is told sooner
     from anyvlm.generate.sampling import Sampling
 
     sampling = Sampling(max_tokens=max_tokens, temperature=temperature, top_p=top_p, top_k=top_k, seed=seed)
-    loaded = load(model, device=device, dtype=dtype)
+    if file is not None:
+        _must_write_places(model)
+    loaded = load(model, device=device, dtype=dtype, masks=masks)
     load_time = time.perf_counter() - begin
     stream = loaded.stream(messages, sampling)
     for piece in stream:
         if not json:
             print(piece, end="", flush=True)
-    print(_object(loaded.system.name, stream.answer, load_time) if json else "")
+    answer = stream.answer
+    print(_object(loaded.system.name, answer, load_time) if json else "\n".join(["", *lines(answer)]))
+    if file is not None:
+        drawn(answer, pictures[0], file)
+
+
+def _must_write_places(model: str) -> None:
+    """Said before the weights are fetched."""
+    from anyvlm.errors import InputError
+    from anyvlm.system import System
+    from anyvlm.weights.load import find
+
+    if isinstance(found := find(model), System) and found.boxes is None:
+        raise InputError(f"'{found.name}' writes no boxes, points or masks, so that there is nothing to --draw.")
 
 
 def _object(model: str, answer: Answer, load_time: float) -> str:
@@ -80,9 +104,12 @@ def _object(model: str, answer: Answer, load_time: float) -> str:
     import json
     from dataclasses import asdict
 
+    from anyvlm.cli._places import as_json
+
     timings = {"load": load_time, **asdict(answer.timings)}
     out = {
         "text": answer.text,
+        **as_json(answer),
         "model": model,
         "finish": answer.finish,
         "usage": asdict(answer.usage),

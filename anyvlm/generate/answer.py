@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anyvlm.generate.engine import Delta
 from anyvlm.generate.reply import Finish
-from anyvlm.inputs.boxes import Box, Boxes
+from anyvlm.inputs.boxes import Boxes
 from anyvlm.inputs.plan import Plan
+from anyvlm.inputs.regions import Box, Mask, Point
+from anyvlm.parts.code.mask import MaskDecoder
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Timings:
 class Answer:
     """A finished answer. `finish`: "stop" (it ended by itself or at a stop string) or "length" (max_tokens).
 
-    `boxes`: those that the text writes, in pixels of the first picture.
+    `boxes`, `points`, `masks`: those that the system wrote, in pixels of the first picture; `text` is without what the system
+    writes for them where its authors' processor takes that away.
     """
 
     text: str
@@ -46,19 +49,23 @@ class Answer:
     usage: Usage
     timings: Timings
     boxes: tuple[Box, ...] = ()
+    points: tuple[Point, ...] = ()
+    masks: tuple[Mask, ...] = ()
 
     def __str__(self) -> str:
         return self.text
 
 
 class Growing:
-    """One row's answer while it grows. White space before its first word is dropped."""
+    """One row's answer while it grows. White space before its first word is dropped. `masks`: their decoder, if any."""
 
-    def __init__(self, plan: Plan, begin: float, boxes: Boxes | None = None) -> None:
-        self._plan, self._begin, self._boxes = plan, begin, boxes
+    def __init__(
+        self, plan: Plan, begin: float, boxes: Boxes | None = None, masks: MaskDecoder | None = None
+    ) -> None:
+        self._plan, self._begin, self._boxes, self._masks = plan, begin, boxes if plan.pictures else None, masks
         self._ready = time.perf_counter()
         self._first = self._last = 0.0
-        self._tokens, self._text = 0, ""
+        self._tokens, self._text, self._shown = 0, "", ""
         self._finish: Finish | None = None
 
     def push(self, delta: Delta) -> str:
@@ -67,19 +74,19 @@ class Growing:
         self._first = self._first or self._last
         self._tokens += 1
         self._finish = delta.finish
-        text = delta.text if self._text else delta.text.lstrip()
-        self._text += text
-        return text
+        self._text += delta.text if self._text else delta.text.lstrip()
+        shown = self._text if self._boxes is None else self._boxes.shown(self._text, delta.finish is not None)
+        new, self._shown = shown[len(self._shown) :], shown
+        return new
 
     def answer(self) -> Answer:
         """The finished answer. Raises RuntimeError before it has ended."""
         if self._finish is None:
             raise RuntimeError("the answer has not ended yet: read the stream to its end first")
         seconds = self._last - self._first
-        pictures = self._plan.pictures
-        boxes = self._boxes.read(self._text, pictures[0].cut.picture) if self._boxes and pictures else ()
+        boxes, points, masks = self._places()
         return Answer(
-            self._text,
+            self._shown,
             self._finish,
             Usage(len(self._plan), self._plan.image_tokens, self._tokens),
             Timings(
@@ -89,7 +96,20 @@ class Growing:
                 tokens_per_second=(self._tokens - 1) / seconds if seconds > 0 else 0.0,
             ),
             boxes,
+            points,
+            masks,
         )
+
+    def _places(self) -> tuple[tuple[Box, ...], tuple[Point, ...], tuple[Mask, ...]]:
+        if self._boxes is None:
+            return (), (), ()
+        size, text = self._plan.pictures[0].cut.picture, self._text
+        masks = self._boxes.masks(text, size)
+        if (decoder := self._masks) is not None:
+            masks = tuple(replace(mask, grid=decoder.paint(mask.ids, mask.xyxy, size)) for mask in masks)
+        asked = self._plan.asked  # what has no words of its own is what was asked for
+        boxes = tuple(replace(box, label=box.label or asked) for box in self._boxes.read(text, size))
+        return boxes, tuple(replace(p, label=p.label or asked) for p in self._boxes.points(text, size)), masks
 
 
 class Stream(Iterator[str]):

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from anyvlm.generate.reply import Decoding, Finish, Reply
+from anyvlm.generate.reply import Finish, Reply
 from anyvlm.generate.sampling import Sampling, choose
+from anyvlm.inputs.incremental import Decoding
 from anyvlm.parts.cache import Cache
 from anyvlm.parts.features import Features
 from anyvlm.parts.language import Context, additive

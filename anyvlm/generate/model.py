@@ -18,11 +18,13 @@ from anyvlm.generate.prepack import prepack
 from anyvlm.generate.sampling import Sampling
 from anyvlm.inputs.collate import collate
 from anyvlm.inputs.image import ImageSource, image_size, read_image
+from anyvlm.inputs.incremental import Decoding
 from anyvlm.inputs.messages import Message, ask, read_messages
 from anyvlm.inputs.plan import Plan, plan
 from anyvlm.inputs.tokenizer import Tokenizer
+from anyvlm.parts.code.mask import MaskDecoder
 from anyvlm.system import VLM, System, VisionSystem
-from anyvlm.weights.load import find, load_module, load_tokenizer
+from anyvlm.weights.load import find, load_masks, load_module, load_tokenizer
 
 Images = ImageSource | list[ImageSource] | tuple[ImageSource, ...] | None
 """One picture, several, or none: paths, bytes, data URLs, PIL images, arrays, tensors."""
@@ -30,22 +32,30 @@ Conversation = Iterable[Message | Mapping[str, object]]
 """Messages in OpenAI's form, ``{"role": "user", "content": "text" | [parts]}``, or as `Message`."""
 
 
-def load(name: str | Path, *, device: str | None = None, dtype: str | torch.dtype | None = None, remote: bool = False) -> Model:
+def load(
+    name: str | Path, *, device: str | None = None, dtype: str | torch.dtype | None = None, remote: bool = False,
+    masks: str | Path | None = None,
+) -> Model:  # fmt: skip
     """`anyvlm.load` for those who want an answer: an encoder alone is refused, before its weights are fetched."""
     where, found = place(device, dtype), find(name)
     if isinstance(found, VisionSystem):
         raise InputError(f"'{found.name}' is an encoder alone and cannot answer; take a system with a language model.")
-    return Model.load(found, where, remote=remote)
+    return Model.load(found, where, remote=remote, masks=masks)
 
 
 class Model:
     """A system with its weights and tokenizer. One generation at a time.
 
     `vlm` is an ordinary nn.Module; on a CPU in bf16 its linear layers are packed (`generate.prepack.unpack` undoes that).
+    `masks`: the decoder of masks that the system writes, without which they stay codes.
     """
 
-    def __init__(self, system: System, vlm: VLM, tokenizer: Tokenizer, where: Place, *, remote: bool = False) -> None:
+    def __init__(
+        self, system: System, vlm: VLM, tokenizer: Tokenizer, where: Place, *, remote: bool = False,
+        masks: MaskDecoder | None = None,
+    ) -> None:  # fmt: skip
         self.system, self.vlm, self.tokenizer, self.place, self.remote = system, vlm, tokenizer, where, remote
+        self.masks = masks
         self.features = FeatureMemory(vlm)
         self._engine = Engine(vlm)
         control = [stop for stop in system.template.stop if stop in tokenizer.specials]
@@ -53,14 +63,15 @@ class Model:
         self._stops = tuple(stop for stop in system.template.stop if stop not in control)
 
     @classmethod
-    def load(cls, system: System, where: Place, *, remote: bool = False) -> Self:
-        """With the weights of the system's checkpoints and its tokenizer, fetched if need be."""
+    def load(cls, system: System, where: Place, *, remote: bool = False, masks: str | Path | None = None) -> Self:
+        """With the weights of the system's checkpoints and its tokenizer, fetched if need be. `masks`: see `load_masks`."""
+        decoder = None if masks is None else load_masks(system, masks)
         vlm = load_module(system, device=where.device, dtype=where.dtype)
         assert isinstance(vlm, VLM)
         if (tokenizer := load_tokenizer(system)) is None:
             raise InputError(f"'{system.name}' has no tokenizer; give a directory that holds one.")
         prepack(vlm)
-        return cls(system, vlm, tokenizer, where, remote=remote)
+        return cls(system, vlm, tokenizer, where, remote=remote, masks=decoder)
 
     @overload
     def ask(
@@ -119,7 +130,7 @@ class Model:
         """The assistant's next turn, piece by piece. Mistakes in the input are raised here, not at the first piece."""
         begin = time.perf_counter()
         plans, deltas = self._begin([messages], sampling)
-        return Stream(deltas, Growing(plans[0], begin, self.system.boxes))
+        return Stream(deltas, self._growing(plans[0], begin))
 
     def generate(
         self, conversations: Iterable[Conversation], sampling: Sampling | None = None, *, rows: int = 8
@@ -130,7 +141,7 @@ class Model:
         for start in range(0, len(todo), rows):
             begin = time.perf_counter()
             plans, deltas = self._begin(todo[start : start + rows], sampling)
-            growing = [Growing(plan, begin, self.system.boxes) for plan in plans]
+            growing = [self._growing(plan, begin) for plan in plans]
             for delta in deltas:
                 growing[delta.row].push(delta)
             answers += [each.answer() for each in growing]
@@ -161,12 +172,20 @@ class Model:
         deltas = self._engine.generate(
             batch,
             sampling,
-            decoders=[self.tokenizer.stream() for _ in plans],
+            decoders=[self._decoding(plan) for plan in plans],
             ends=self._ends,
             stops=self._stops,
             features=self.features(batch.media),
         )
         return plans, deltas
+
+    def _growing(self, laid: Plan, begin: float) -> Growing:
+        return Growing(laid, begin, self.system.boxes, self.masks)
+
+    def _decoding(self, laid: Plan) -> Decoding:
+        if self.system.boxes is None or not laid.pictures:
+            return self.tokenizer.stream()
+        return self.system.boxes.stream(self.tokenizer, laid.pictures[0].cut.picture)
 
 
 def _question(images: Images, question: str) -> tuple[Message, ...]:

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Literal, Protocol
+from typing import Literal
+
+from anyvlm.inputs.incremental import Decoding
 
 Finish = Literal["stop", "length"]
 """Why a text ended: its end token or a stop string, or max_tokens."""
-
-
-class Decoding(Protocol):
-    """Ids to text, one by one (`inputs.tokenizer.Tokenizer.stream`)."""
-
-    def push(self, id: int) -> str:
-        """The text that is certain with this id."""
-
-    def finish(self) -> str:
-        """The text that was still held back."""
 
 
 class StopText:

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from typing import Protocol
 
 import tokenizers
+
+
+class Decoding(Protocol):
+    """Ids to text, one by one."""
+
+    def push(self, id: int) -> str:
+        """The text that is certain with this id."""
+
+    def finish(self) -> str:
+        """The text that was still held back."""
 
 
 class Incremental:

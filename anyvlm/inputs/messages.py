@@ -1,4 +1,4 @@
-"""What a user says: turns of text and pictures, in OpenAI's content-list form or as (images, question)."""
+"""What a user says: turns of text, pictures and regions of them, in OpenAI's content-list form or as (images, question)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias, get_args
 
 from anyvlm.errors import InputError
 from anyvlm.inputs.image import ImageSource
+from anyvlm.inputs.regions import Region
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
 
@@ -19,12 +20,15 @@ class Picture:
     source: ImageSource
 
 
+Part: TypeAlias = str | Picture | Region
+
+
 @dataclass(frozen=True)
 class Message:
-    """One turn. `content` keeps text and pictures in the order in which they were given."""
+    """One turn. `content` keeps its parts in the order in which they were given."""
 
     role: Role
-    content: tuple[str | Picture, ...]
+    content: tuple[Part, ...]
 
     @property
     def text(self) -> str:
@@ -46,8 +50,10 @@ def read_messages(items: Iterable[Message | Mapping[str, object]]) -> tuple[Mess
     """Messages in OpenAI's form: ``{"role": ..., "content": "text" | [part, ...]}``.
 
     Parts: ``{"type": "text", "text": ...}``, ``{"type": "image_url", "image_url": {"url": ...} | url}``,
-    ``{"type": "input_image", "image_url": url}``, ``{"type": "image", "image": source}``. A `detail` beside an image
-    has no effect: the resolution belongs to the system. Raises InputError with the place of what is wrong.
+    ``{"type": "input_image", "image_url": url}``, ``{"type": "image", "image": source}``, ``{"type": "region", "label":
+    "words", "boxes": [[left, top, right, bottom], ...], "points": [[x, y], ...]}`` in pixels of the picture before it. A
+    `detail` beside an image has no effect: the resolution belongs to the system. Raises InputError with the place of what
+    is wrong.
     """
     messages = tuple(_message(item, f"message {n}") for n, item in enumerate(items, 1))
     if not messages:
@@ -57,6 +63,8 @@ def read_messages(items: Iterable[Message | Mapping[str, object]]) -> tuple[Mess
             raise InputError(f"message {n}: a system message is only possible as the first.")
         if message.role != "user" and message.pictures:
             raise InputError(f"message {n}: only user messages can hold images.")
+        if message.role != "user" and any(isinstance(part, Region) for part in message.content):
+            raise InputError(f"message {n}: only user messages can hold regions.")
     return messages
 
 
@@ -69,7 +77,7 @@ def _message(item: Message | Mapping[str, object], at: str) -> Message:
     if role not in get_args(Role):
         raise InputError(f"{at}: the role is {role!r}; it must be one of {', '.join(get_args(Role))}.")
     if isinstance(content, str):
-        parts: tuple[str | Picture, ...] = (content,)
+        parts: tuple[Part, ...] = (content,)
     elif isinstance(content, (list, tuple)):
         parts = tuple(_part(part, f"{at}, part {n}") for n, part in enumerate(content, 1))
     else:
@@ -79,8 +87,8 @@ def _message(item: Message | Mapping[str, object], at: str) -> Message:
     return Message(role, parts)  # type: ignore[arg-type]  # the role was checked above
 
 
-def _part(part: object, at: str) -> str | Picture:
-    if isinstance(part, (str, Picture)):
+def _part(part: object, at: str) -> Part:
+    if isinstance(part, (str, Picture, Region)):
         return part
     match part:
         case {"type": "text" | "input_text" | "output_text", "text": str(text)}:
@@ -91,13 +99,37 @@ def _part(part: object, at: str) -> str | Picture:
             return Picture(url)
         case {"type": "image", "image": source} if source is not None:
             return Picture(source)
+        case {"type": "region", **fields}:
+            return _region(fields, at)
         case {"type": ("text" | "input_text" | "output_text" | "image_url" | "input_image" | "image") as kind}:
             raise InputError(f"{at}: a part of type '{kind}' needs the field {_FIELD[kind]}.")
         case {"type": kind}:
             raise InputError(
-                f"{at}: a part of type {kind!r} is not understood; use text, image_url, input_image or image."
+                f"{at}: a part of type {kind!r} is not understood; use text, image_url, input_image, image or region."
             )
     raise InputError(f"{at}: expected text or an object with a type, found {type(part).__name__}.")
+
+
+def _region(part: Mapping[object, object], at: str) -> Region:
+    label = part.get("label", "")
+    if not isinstance(label, str):
+        raise InputError(f"{at}: the label of a region must be text, not {type(label).__name__}.")
+    boxes, points = (_places(part.get(name, ()), length, f"{at}, {name}") for name, length in (("boxes", 4), ("points", 2)))
+    if not (label or boxes or points):
+        raise InputError(f"{at}: a region needs 'label', 'boxes' or 'points'.")
+    return Region(label, tuple((a, b, c, d) for a, b, c, d in boxes), tuple((x, y) for x, y in points))
+
+
+def _places(value: object, length: int, at: str) -> list[list[float]]:
+    """Lists of so many numbers."""
+    places = []
+    for place in value if isinstance(value, (list, tuple)) else [value]:
+        found = list(place) if isinstance(place, (list, tuple)) else []
+        numbers = [float(n) for n in found if type(n) in (int, float)]
+        if not len(numbers) == len(found) == length:
+            raise InputError(f"{at}: expected lists of {length} numbers (pixels), found {place!r}.")
+        places.append(numbers)
+    return places
 
 
 _FIELD = {

@@ -5,7 +5,7 @@ It decodes no pixel and needs no torch: `tokens`, truncation, cache sizes, usage
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from anyvlm.errors import InputError
 from anyvlm.inputs.image import image_size
 from anyvlm.inputs.markup import Text
-from anyvlm.inputs.messages import Message
+from anyvlm.inputs.messages import Message, Picture
+from anyvlm.inputs.regions import Region
 from anyvlm.inputs.template import Piece
 from anyvlm.inputs.tokenizer import IMAGE, Tokenizer
 
@@ -47,7 +48,8 @@ class Seen:
 class Plan:
     """Token layout of one conversation. Per token: id, Kind (0 is text), whether training predicts it.
 
-    A picture may have several spans, with text between them. `prefix`: so many tokens at the start see each other.
+    A picture may have several spans, with text between them. `prefix`: so many tokens at the start see each other. `asked`:
+    the words of a region without a place that ends the prompt, whose places the answer says.
     """
 
     ids: tuple[int, ...]
@@ -56,6 +58,7 @@ class Plan:
     spans: tuple[Span, ...]
     pictures: tuple[Seen, ...] = ()
     prefix: int = 0
+    asked: str = ""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -111,7 +114,14 @@ def plan(
         sizes = [image_size(picture.source) for picture in pictures]
     if len(sizes) != len(pictures):
         raise InputError(f"{len(sizes)} picture sizes were given for {len(pictures)} pictures.")
-    encoded = tokenizer.encode(system.template.render(messages, reply))
+    around = _around(messages, sizes)
+
+    def written(region: Region) -> tuple[Piece, ...]:
+        if system.boxes is None:
+            raise InputError(f"'{system.name}' reads no regions; say in words what is meant.")
+        return system.boxes.pieces(region, next(around))
+
+    encoded = tokenizer.encode(system.template.render(messages, reply, written))
     ids: list[int] = []
     kinds: list[int] = []
     supervised: list[bool] = []
@@ -136,10 +146,29 @@ def plan(
             kinds += [kind] * len(new)
             supervised += [False] * len(new)
     prefix = (supervised.index(True) if True in supervised else len(ids)) if system.attention == "prefix" else 0
-    laid = Plan(tuple(ids), tuple(kinds), tuple(supervised), tuple(spans), tuple(seen), prefix)
+    laid = Plan(tuple(ids), tuple(kinds), tuple(supervised), tuple(spans), tuple(seen), prefix, _asked(messages))
     if len(laid) + max_tokens > system.lm.context:
         raise InputError(_too_long(system, laid, max_tokens))
     return laid
+
+
+def _around(messages: Sequence[Message], sizes: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """For every region in order, the size of the nearest picture before it; of the first one where there is none before."""
+    seen = 0
+    for message in messages:
+        for part in message.content:
+            seen += isinstance(part, Picture)
+            if isinstance(part, Region):
+                if not sizes:
+                    raise InputError("A region is a part of a picture, but there is no picture; give one.")
+                yield sizes[max(seen, 1) - 1]
+
+
+def _asked(messages: Sequence[Message]) -> str:
+    match messages[-1].content:
+        case (*_, Region(label=label, boxes=(), points=())):
+            return label.strip()
+    return ""
 
 
 def _written(tokenizer: Tokenizer, cell: str) -> list[int]:

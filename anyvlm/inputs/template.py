@@ -7,12 +7,13 @@ structure and never searched for in a string, and text typed by a user cannot be
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from anyvlm.errors import InputError, SpecError
 from anyvlm.inputs.messages import Message, Picture
+from anyvlm.inputs.regions import Region
 from anyvlm.spec import Spec
 
 Kind: TypeAlias = Literal["special", "template", "user", "answer", "image"]
@@ -62,20 +63,23 @@ class Template(Spec):
     specials: tuple[str, ...] = ()  # the strings above that must be single control tokens
     stop: tuple[str, ...]  # what ends a reply; control tokens if in `specials`, else text to look for
 
-    def render(self, messages: Sequence[Message], reply: bool = True) -> tuple[Piece, ...]:
+    def render(self, messages: Sequence[Message], reply: bool = True, regions: Regions | None = None) -> tuple[Piece, ...]:
         """The prompt in pieces; with `reply`, it ends where the assistant is to speak.
 
         Messages alternate user, assistant, ... after an optional system message; with `reply` the last is the user's.
+        `regions`: how a region is written, which is called in their order; without it a region is its words.
         Raises InputError otherwise.
         """
-        pieces = self._pieces(*_turns(messages, reply), reply)
+        pieces = self._pieces(*_turns(messages, reply), reply, regions or _words)
         return tuple(piece for piece in pieces if piece.text)
 
     def text(self, messages: Sequence[Message], reply: bool = True) -> str:
         """The prompt as one string, pictures by their name."""
         return "".join(piece.text for piece in self.render(messages, reply))
 
-    def _pieces(self, system: Message | None, turns: Sequence[Message], reply: bool) -> Iterator[Piece]:
+    def _pieces(
+        self, system: Message | None, turns: Sequence[Message], reply: bool, regions: Regions
+    ) -> Iterator[Piece]:
         if self.bos_place == "first":
             yield from self._format(self.bos)
         opening = tuple(self._system(system))
@@ -88,7 +92,7 @@ class Template(Spec):
             yield from self._format((self.user_again if n else "") + self.user_open)
             if n == 0 and self.system_inside:
                 yield from opening
-            yield from self._user(turn, self.bos if n == 0 and self.bos_place == "pictures" else "")
+            yield from self._user(turn, self.bos if n == 0 and self.bos_place == "pictures" else "", regions)
             yield from self._format(self.user_close)
         if reply:
             yield from self._format(self.answer_open)
@@ -100,16 +104,16 @@ class Template(Spec):
             yield text
             yield from self._format(self.system_close)
 
-    def _user(self, message: Message, behind: str) -> Iterator[Piece]:
+    def _user(self, message: Message, behind: str, regions: Regions) -> Iterator[Piece]:
         """Pictures and text; `behind` stands between them."""
         parts = message.content
         if self.image_place == "first":
-            parts = (*message.pictures, *(part for part in parts if isinstance(part, str)))
-        if parts and isinstance(parts[0], str):
+            parts = (*message.pictures, *(part for part in parts if not isinstance(part, Picture)))
+        if parts and not isinstance(parts[0], Picture):
             yield from self._format(self.text_open)
         previous: object = None
         for part in parts:
-            if not isinstance(part, str):
+            if isinstance(part, Picture):
                 if not (self.image_shared and isinstance(previous, Picture)):
                     yield from self._format(self.image_open)
                 yield Piece(self.image, "image")
@@ -117,7 +121,9 @@ class Template(Spec):
             else:
                 yield from self._format(behind)
                 behind = ""
-                if self.user_text:
+                if isinstance(part, Region):
+                    yield from regions(part)
+                elif self.user_text:
                     yield Piece("\n" * isinstance(previous, str) + part, "user")
             previous = part
         yield from self._format(behind)
@@ -131,6 +137,13 @@ class Template(Spec):
 
     def _format(self, text: str, supervised: bool = False) -> Iterator[Piece]:
         yield from split_specials(text, self.specials, supervised)
+
+
+Regions: TypeAlias = Callable[[Region], tuple[Piece, ...]]
+
+
+def _words(region: Region) -> tuple[Piece, ...]:
+    return (Piece(region.label, "user"),)
 
 
 def split_specials(text: str, specials: Sequence[str], supervised: bool = False) -> Iterator[Piece]:

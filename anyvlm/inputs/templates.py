@@ -228,6 +228,26 @@ FUYU = Template(
 )
 """Fuyu: the picture, "<s>", the text, and the byte 4, which begins the answer (transformers processing_fuyu.py)."""
 
+KOSMOS_2 = Template(
+    bos="<s>",
+    user_open="",
+    user_close="",
+    text_open="<grounding> ",
+    image_open="<image>",
+    image_close="</image> <grounding> ",
+    answer_open="",
+    answer_end="</s>",
+    specials=("<s>", "</s>", "<image>", "</image>", "<grounding>"),
+    stop=("</s>",),
+)
+"""KOSMOS-2 with "<grounding>", which asks for the places of what is said; the answer goes on from the user's words, such as
+"An image of" or "Describe this image in detail:" (transformers processing_kosmos2.py)."""
+
+KOSMOS_2_PLAIN = KOSMOS_2.but(
+    text_open="", image_close="</image> ", specials=("<s>", "</s>", "<image>", "</image>")
+)
+"""The same without: answers and captions in words alone."""
+
 # Language models ------------------------------------------------------------------------------------------------------
 
 QWEN2 = Template(

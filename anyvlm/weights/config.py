@@ -21,6 +21,7 @@ from anyvlm.parts.rope import Linear, Rope
 from anyvlm.spec import Json, from_json
 from anyvlm.system import Checkpoint, Meta, Stream, System, VisionSystem
 from anyvlm.weights.config_chat import gguf_template, read_template
+from anyvlm.weights.config_kosmos import read_kosmos
 from anyvlm.weights.config_lm import ACTS, KEYS, read_lm
 from anyvlm.weights.config_original import is_original, read_original
 from anyvlm.weights.config_vision import HALF, read_vision
@@ -48,6 +49,8 @@ def read_directory(path: Path, source: Source | None = None, template: Template 
         return read_original(path, config, source, template)
     if kind == "llava":
         return _llava(path, config, source, template)
+    if kind == "kosmos-2":
+        return read_kosmos(path, config, source, template, _tokenizer(path) is not None)
     if kind in KEYS:
         return _lm(path, config, source, template)
     return _vision(path, config, source)

@@ -24,6 +24,8 @@ from anyvlm.errors import SpecError, WeightsError
 from anyvlm.inputs.template import Template
 from anyvlm.inputs.tokenizer import Tokenizer
 from anyvlm.keys import Layout, Match, audit, choose
+from anyvlm.parts.catalog.mask import MASK_CODE_BV
+from anyvlm.parts.code.mask import MaskDecoder
 from anyvlm.system import VLM, System, VisionSystem
 from anyvlm.weights.config import read_directory
 from anyvlm.weights.gguf import Gguf
@@ -115,6 +117,30 @@ def load_tokenizer(system: System | VisionSystem) -> Tokenizer | None:
         bos, eos = (None if id is None else read.tokenizer.id_to_token(id) for id in (read.bos, read.eos))
         return Tokenizer(read.tokenizer, bos=bos, eos=(eos,) if eos else ())
     return Tokenizer(path)
+
+
+def load_masks(system: System, source: str | Path, *, device: torch.device | str = "cpu") -> MaskDecoder:
+    """The decoder of the masks that a system writes. `source`: the authors' file, its directory, or a hub repository with it.
+
+    Raises SpecError for a system that writes no masks, WeightsError if the file is missing or another one.
+    """
+    if (code := system.masks) is None:
+        raise SpecError(f"'{system.name}' writes no masks; load it without a decoder for them.")
+    path = Path(source).expanduser()
+    if not path.exists() and path.suffix == "" and re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", str(source)):
+        path = resolve(Hub(repo=str(source)))
+    tensors = open_tensors(path / code.file if path.is_dir() else path)
+    # the rest is the encoder, and what its training keeps
+    shapes = {name: shape for name, shape in tensors.shapes.items() if name.startswith("decoder.") or name == _CODES}
+    with torch.device("meta"):
+        module = code.build(shapes.get(_CODES, (0, 1))[-1])
+    plan = choose(shapes, (MASK_CODE_BV,), lambda _: code)
+    audit([(shapes, plan)], {name: tuple(p.shape) for name, p in module.named_parameters()})
+    _fill(module, _File(tensors, plan, {}), {}, torch.device(device), torch.float32)
+    return module.eval()
+
+
+_CODES = "_vq_vae._embedding"
 
 
 # Opening --------------------------------------------------------------------------------------------------------------

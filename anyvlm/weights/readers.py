@@ -1,4 +1,4 @@
-"""The tensors of a checkpoint, by the names in its files: safetensors, GGUF, and torch files without code.
+"""The tensors of a checkpoint, by the names in its files: safetensors, GGUF, torch files without code, and numpy's.
 
 Nothing is read until a tensor is asked for. Plain tensors are views of the mapped file, so weights are in memory once,
 as pages that the system can share and drop.
@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -148,12 +149,24 @@ def _torch(path: Path) -> Tensors:
     return Tensors(shapes, {name: tensor.dtype for name, tensor in tensors.items()}, tensors.__getitem__)
 
 
+def _numpy(path: Path) -> Tensors:
+    """An archive of numpy.savez. Arrays of objects, which hold pickles, are refused."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            tensors = {name: torch.from_numpy(archive[name]) for name in archive.files}
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise WeightsError(f"{path} is damaged, or holds more than arrays of numbers; fetch it again.") from error
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    return Tensors(shapes, {name: tensor.dtype for name, tensor in tensors.items()}, tensors.__getitem__)
+
+
 _READERS: dict[str, Callable[[Path], Tensors]] = {
     ".safetensors": _safetensors,
     ".gguf": _gguf,
     ".bin": _torch,
     ".pt": _torch,
     ".pth": _torch,
+    ".npz": _numpy,
 }
 
 

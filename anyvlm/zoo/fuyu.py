@@ -5,6 +5,7 @@ Numbers: the config.json and preprocessor_config.json of adept/fuyu-8b. Its reci
 
 from __future__ import annotations
 
+from anyvlm.inputs.boxes import Corners
 from anyvlm.inputs.markup import Lines
 from anyvlm.inputs.policy import HALF, ImagePolicy
 from anyvlm.inputs.templates import FUYU
@@ -15,6 +16,8 @@ from anyvlm.parts.vision.patches import Patches
 from anyvlm.system import Checkpoint, Meta, Stream, System
 from anyvlm.weights.sources import Hub
 
+MOST = (1080, 1920)
+
 FUYU_8B = System(
     name="fuyu-8b",
     lm=PERSIMMON_8B,
@@ -22,7 +25,7 @@ FUYU_8B = System(
         "image": Stream(
             # the filling is 1 of 255, not white: the published processor pads with 1.0 before it divides
             policy=ImagePolicy(
-                size=(1080, 1920), fit="corner", multiple=30, fill=(1, 1, 1), resample="bilinear", mean=HALF, std=HALF
+                size=MOST, fit="corner", multiple=30, fill=(1, 1, 1), resample="bilinear", mean=HALF, std=HALF
             ),
             encoder=Patches(patch=30),
             connector=Projector(depth=1),
@@ -31,6 +34,7 @@ FUYU_8B = System(
     },
     template=FUYU,
     placeholder="|SPEAKER|",
+    boxes=Corners(most=MOST),
     tokenizer=Hub(repo="adept/fuyu-8b"),
     checkpoints=(Checkpoint(source=Hub(repo="adept/fuyu-8b"), layouts=fuyu_hf(PERSIMMON_HF, FUYU_PATCHES)),),
     meta=Meta(

@@ -14,6 +14,7 @@ from anyvlm.parts.catalog.clip import SIGLIP_HF, SIGLIP_SO400M_14_384
 from anyvlm.parts.catalog.gemma import GEMMA_2B
 from anyvlm.parts.catalog.layouts import PROJECTOR_PALIGEMMA, llava_hf
 from anyvlm.parts.catalog.llama import LLAMA_HF
+from anyvlm.parts.code.mask import MaskCode
 from anyvlm.parts.connect.mlp import Projector
 from anyvlm.system import Checkpoint, Meta, Stage, Stream, System
 from anyvlm.weights.sources import Hub
@@ -43,6 +44,7 @@ def _paligemma(name: str, side: int, stages: tuple[Stage, ...], summary: str) ->
         template=PALIGEMMA,
         attention="prefix",
         boxes=Locations(),
+        masks=MaskCode(),
         tokenizer=source,
         checkpoints=(Checkpoint(source=source, layouts=llava_hf(LLAMA_HF, SIGLIP_HF, bridge=PROJECTOR_PALIGEMMA)),),
         stages=stages,

@@ -95,6 +95,8 @@ GOLDEN = {  # with TALK, ready for the next reply
     "<|START_OF_TURN_TOKEN|><|USER_TOKEN|>Sure?<|END_OF_TURN_TOKEN|><|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>",
     "PLAIN": "<s><image>A cat.\n",
     "PALIGEMMA": "<image><bos>What is it?\nA cat.<eos>Sure?\n",
+    "KOSMOS_2": "<s><image><image></image> <grounding> What is it?A cat.</s><grounding> Sure?",
+    "KOSMOS_2_PLAIN": "<s><image><image></image> What is it?A cat.</s>Sure?",
     "FUYU": "|SPEAKER|<s>What is it?<0x04>A cat.|ENDOFTEXT|Sure?<0x04>",
 }
 
