@@ -62,7 +62,14 @@ def _ours(path: Path, source: Source) -> System | VisionSystem:
     system = system.but(checkpoints=(Checkpoint(source=source, layouts=(OURS, *theirs)),), fresh=())
     if isinstance(system, VisionSystem):
         return system
-    return system.but(tokenizer=source if (path / "tokenizer.json").is_file() else None)
+    streams = {name: _placed(path, name, stream) for name, stream in system.streams.items()}
+    return system.but(tokenizer=source if (path / "tokenizer.json").is_file() else None, streams=streams)
+
+
+def _placed(path: Path, name: str, stream: Stream) -> Stream:
+    """A stream whose connector reads, with its tokenizer in this directory."""
+    folder = path / f"{name}_tokenizer"
+    return stream.but(reads__tokenizer=Directory(path=str(folder))) if stream.reads and folder.is_dir() else stream
 
 
 def _meta(config: Mapping[str, object]) -> Meta:
