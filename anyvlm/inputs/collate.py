@@ -35,7 +35,7 @@ def collate(
         seg_BT=_table([[0] * len(p) for p in plans], -1),
         media=media(system, plans, pixels),
         labels_BT=_labels(system, plans) if labels else None,
-        prefix_BT=_table([[1] * p.prefix for p in plans], 0).bool() if any(p.prefix for p in plans) else None,
+        prefix_BT=_table([_prefix(p) for p in plans], 0).bool() if any(p.prefix for p in plans) else None,
     )
 
 
@@ -77,6 +77,10 @@ def _positions(plans: Sequence[Plan], axes: int, longest: int) -> torch.Tensor:
         [[[*row[axis], *[row[axis][-1]] * (longest - len(row[axis]))] for row in rows] for axis in range(axes)],
         dtype=torch.long,
     )
+
+
+def _prefix(plan: Plan) -> list[int]:
+    return [1] * plan.prefix + [0] * (len(plan) - plan.prefix)
 
 
 def _labels(system: System, plans: Sequence[Plan]) -> torch.Tensor:

@@ -240,8 +240,8 @@ BLIP_2_OPT = Template(
     specials=("</s>",),
     stop=("\n", "</s>"),
 )
-"""BLIP-2 on OPT: pictures, "</s>", and the authors' prompt for questions (salesforce/LAVIS: lavis/models/blip2_models/
-blip2_opt.py; projects/blip2/eval/vqav2_zeroshot_opt_eval.yaml). An answer ends with a line break."""
+"""BLIP-2 on OPT: pictures, "</s>", the authors' prompt for questions; an answer ends with a line break (salesforce/LAVIS
+blip2_models/blip2_opt.py). They score VQA with "Question: {} Short answer:", and put a full stop behind earlier answers."""
 
 BLIP_2_OPT_CAPTION = BLIP_2_OPT.but(user_open="", user_close="")
 """The text is continued, as transformers' Blip2Processor has it: "a photo of" asks for a caption."""
@@ -256,11 +256,10 @@ BLIP_2_T5 = Template(
     specials=("</s>",),
     stop=("</s>",),
 )
-"""BLIP-2 on Flan-T5 (blip2_t5.py, vqav2_zeroshot_flant5xl_eval.yaml asks "Question: {} Short answer:"): pictures, text, "</s>" into
-the encoder, the answer and "</s>" out of the decoder."""
+"""BLIP-2 on Flan-T5 (blip2_t5.py): pictures, text, "</s>" into the encoder; the answer and "</s>" out of the decoder."""
 
 INSTRUCTBLIP_VICUNA = BLIP_2_OPT_CAPTION.but(answer_end="</s>", stop=("</s>",))
-"""InstructBLIP on Vicuna: pictures, "</s>" (which the authors made the first token), the instruction (blip2_vicuna_instruct.py)."""
+"""InstructBLIP on Vicuna (blip2_vicuna_instruct.py): pictures, "</s>", which is its first token too, and the instruction."""
 
 # Language models ------------------------------------------------------------------------------------------------------
 

@@ -26,5 +26,5 @@ def _opt(size: str, lm: OPT) -> System:
     )  # fmt: skip
 
 
-LM_2_7B = _opt("2.7b", OPT_2_7B)
-LM_6_7B = _opt("6.7b", OPT_6_7B)
+OPT_2_7B_ALONE = _opt("2.7b", OPT_2_7B)
+OPT_6_7B_ALONE = _opt("6.7b", OPT_6_7B)
