@@ -19,6 +19,7 @@ from transformers.models.blip.image_processing_pil_blip import BlipImageProcesso
 
 from anyvlm import registry
 from anyvlm.generate.engine import Engine
+from anyvlm.generate.memory import FeatureMemory
 from anyvlm.generate.sampling import Sampling
 from anyvlm.inputs.collate import collate
 from anyvlm.inputs.messages import Message, Picture
@@ -193,6 +194,21 @@ def test_whole(pair: tuple[str, str, hf.PreTrainedModel, hf.ProcessorMixin, Load
         record("parity", name, worst)
 
 
+@pytest.mark.parametrize(("name", "asked"), [
+    ("blip2-opt-2.7b", f"Question: {QUESTION} Answer:"), ("blip2-opt-6.7b-coco", QUESTION),
+    ("blip2-flan-t5-xl", f"Question: {QUESTION} Answer:"), ("blip2-flan-t5-xl-coco", QUESTION),
+])  # fmt: skip
+def test_prompts_of_the_authors(name: str, asked: str) -> None:
+    """What the zoo writes around a question, beside the same text given to transformers' processor; no picture is needed."""
+    system = registry.system(name)
+    process = processor("blip2", "t5" if system.lm.start is not None else "opt")
+    tokenizer = Tokenizer(bytes_and("</s>", "<image>"))
+    laid = plan(system, tokenizer, [Message("user", (Picture(""), QUESTION))], sizes=[(9, 9)])
+    assert list(laid.ids) == [IMAGE] * 32 + process(text=asked)["input_ids"][0]
+    alone = plan(system, tokenizer, [Message("user", (QUESTION,))])
+    assert list(alone.ids) == process(text=asked)["input_ids"][0]
+
+
 class Silent:
     def push(self, id: int) -> str:
         return ""
@@ -240,6 +256,24 @@ def test_two_instructions_give_two_pictures(tmp_path: Path) -> None:
     silent.load_state_dict({name: state[name] for name in silent.state_dict()})
     seen = vlm.encoders["image"](media[0]["image"].x_NC, media[0]["image"].grids)
     assert gap(silent(seen).x_ND, vlm.connectors["image"](replace(seen, texts=((),))).x_ND) <= 1e-6
+
+
+@torch.no_grad()
+def test_one_picture_is_remembered_for_every_instruction(tmp_path: Path) -> None:
+    _, _, loaded = both("instructblip", "t5", tmp_path)
+    image, vlm = noise(42, 42, 5), loaded.module
+    one, other = (laid(loaded, image, question)[1] for question in (QUESTION, "How many are there?"))
+    memory = FeatureMemory(vlm)
+    rows = [memory(batch.media)["image"].x_ND for batch in (one, other, one)]
+    assert memory.encoded == 2 and torch.equal(rows[0], rows[2])
+    assert gap(rows[1], vlm.features(other.media)["image"].x_ND) <= 1e-6
+    together = replace(
+        one.media["image"],
+        x_NC=torch.cat([batch.media["image"].x_NC for batch in (one, other)]),
+        grids=one.media["image"].grids * 2,
+        texts=one.media["image"].texts + other.media["image"].texts,
+    )
+    assert gap(FeatureMemory(vlm)({"image": together})["image"].x_ND, torch.cat(rows[:2])) <= 1e-6
 
 
 def test_long_instructions_lose_their_beginning() -> None:
