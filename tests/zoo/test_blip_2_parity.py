@@ -5,6 +5,7 @@ The small models are read from directories that transformers wrote, processors w
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from torch.nn.functional import cross_entropy
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
 from anyvlm import registry
+from anyvlm.errors import InputError
 from anyvlm.generate.engine import Engine
 from anyvlm.generate.memory import FeatureMemory
 from anyvlm.generate.sampling import Sampling
@@ -31,6 +33,7 @@ from anyvlm.parts.language import LanguageModel
 from anyvlm.seq import causal
 from anyvlm.system import VLM, Batch, System
 from anyvlm.train.losses import next_token
+from anyvlm.weights.config import read_directory
 from anyvlm.weights.config_language import read_language
 from anyvlm.weights.load import Loaded, load_system
 from tests.parity import gap, record, saved, stirred
@@ -276,6 +279,28 @@ def test_one_picture_is_remembered_for_every_instruction(tmp_path: Path) -> None
     assert gap(FeatureMemory(vlm)({"image": together})["image"].x_ND, torch.cat(rows[:2])) <= 1e-6
 
 
+def test_prompt_and_answer_of_an_encoder_decoder_have_a_context_each() -> None:
+    system, tokenizer = registry.system("flan-t5-xl"), Tokenizer(bytes_and("</s>"))
+    message, long = Message("user", ("a" * 511,)), Message("user", ("a" * 512,))
+    assert len(plan(system, tokenizer, [message], max_tokens=512)) == 512
+    with pytest.raises(InputError, match="has 513 tokens, but 'flan-t5-xl' holds 512; shorten the text"):
+        plan(system, tokenizer, [long])
+    with pytest.raises(InputError, match="asks for 513 more, but 'flan-t5-xl' holds 512; set max_tokens to 512 or less"):
+        plan(system, tokenizer, [message], max_tokens=513)
+
+
+def test_earlier_answers_are_read_and_not_learned() -> None:
+    """With an encoder, and in a prefix-LM, the last answer alone is predicted; all before it is the prompt."""
+    talk = [Message("user", ("Is it?",)), Message("assistant", ("It is.",)), Message("user", ("Sure?",))]
+    done = [*talk, Message("assistant", ("Yes.",))]
+    for name in ("flan-t5-xl", "paligemma-3b-mix-224"):
+        system = registry.system(name)
+        tokenizer = Tokenizer(bytes_and(*system.template.specials, "<image>"))
+        asked, learned = (plan(system, tokenizer, messages, reply=messages is talk) for messages in (talk, done))
+        assert asked.prefix == len(asked) == learned.prefix and learned.ids[: len(asked)] == asked.ids
+        assert learned.supervised == (False,) * len(asked) + (True,) * (len(learned) - len(asked))
+
+
 def test_long_instructions_lose_their_beginning() -> None:
     """The last 128 words reach the Q-Former, between its marks (LAVIS truncates on the left)."""
     system = registry.system("instructblip-vicuna-7b")
@@ -368,6 +393,31 @@ def test_full_size_names(name: str) -> None:
         shapes = headed(names(theirs), "language_model.")
     fits(system, shapes, system.checkpoints[0].layouts, "hf")
     record("manifest", name, 0.0)
+
+
+PUBLISHED = {  # what the config.json of Salesforce/blip2-* says beside text_config
+    "image_text_hidden_size": 256, "initializer_factor": 1.0, "initializer_range": 0.02, "model_type": "blip-2",
+    "num_query_tokens": 32, "torch_dtype": "float32",
+    "qformer_config": {"classifier_dropout": None, "model_type": "blip_2_qformer"},
+    "vision_config": {
+        "dropout": 0.0, "initializer_factor": 1.0, "model_type": "blip_2_vision_model", "num_channels": 3,
+        "projection_dim": 512,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "decoder", "id"), [("blip2-opt-2.7b", True, 50265), ("blip2-flan-t5-xl", False, 32100)])
+def test_published_configs_are_read(name: str, decoder: bool, id: int, tmp_path: Path) -> None:
+    own = {"text_config": INSIDE[name], "use_decoder_only_language_model": decoder, "image_token_index": id}
+    (tmp_path / "config.json").write_text(json.dumps(PUBLISHED | own))
+    size = {"height": 224, "width": 224}
+    (tmp_path / "preprocessor_config.json").write_text(
+        json.dumps({"image_processor_type": "BlipImageProcessor", "processor_class": "Blip2Processor", "size": size})
+    )
+    found, full = read_directory(tmp_path), registry.system(name)
+    eye = full.streams["image"].but(connector__rows__eps=1e-6)
+    assert isinstance(found, System) and found.lm == full.lm and found.streams == {"image": eye}
+    assert found.checkpoints[0].layouts == full.checkpoints[0].layouts and found.attention == full.attention
 
 
 OPTED = {"opt": TEXT["opt"], "opt-gelu": TEXT["opt"] | {"activation_function": "gelu"}}

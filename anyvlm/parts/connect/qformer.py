@@ -96,7 +96,7 @@ class QFormerModule(nn.Module):
 
     def ask(self, rows_BnD: Tensor, texts: Sequence[tuple[int, ...]]) -> Tensor:
         """(B, Q, D): what the queries make of pictures."""
-        q_BQD = self.norm(self.queries).expand(len(rows_BnD), -1, -1)
+        q_BQD: Tensor = self.norm(self.queries).expand(len(rows_BnD), -1, -1)
         for block in self.blocks:
             q_BQD = block(q_BQD, rows_BnD)
         return q_BQD
