@@ -11,13 +11,16 @@ from anyvlm.inputs.policy import ImagePolicy, Policy
 from anyvlm.inputs.tiles import AnyRes, Canvas
 from anyvlm.parts.connect.latent import Latent
 from anyvlm.parts.connect.perceiver import Perceiver
+from anyvlm.parts.connect.qformer import QFormer, ReadingQFormer
 from anyvlm.parts.features import Connector, Encoder
 from anyvlm.parts.insert.gated import GatedCross
 from anyvlm.parts.language import LanguageModel
 from anyvlm.parts.lm import Decoder
 from anyvlm.parts.magneto import Magneto
 from anyvlm.parts.memory import Insert
+from anyvlm.parts.opt import OPT
 from anyvlm.parts.rope import LongRope, Rope
+from anyvlm.parts.t5 import T5
 from anyvlm.parts.vision.axial import AxialViT
 from anyvlm.parts.vision.native import NativeViT
 from anyvlm.parts.vision.tiled import TiledViT
@@ -43,11 +46,16 @@ def tiny_vision(system: VisionSystem) -> VisionSystem:
 
 
 def _language(lm: LanguageModel, vocab: int, depth: int) -> LanguageModel:
+    small = {"vocab": vocab, "width": WIDTH, "depth": depth, "heads": WIDTH // HEAD, "ffn__hidden": HIDDEN, "context": 512}
     match lm:
         case Decoder():
             return _decoder(lm, vocab, depth)
         case Magneto():
             return lm.but(vocab=vocab, width=WIDTH, depth=depth, heads=WIDTH // HEAD, hidden=HIDDEN, context=512)
+        case OPT():
+            return lm.but(**small)
+        case T5():
+            return lm.but(**small, encoder_depth=depth, head=HEAD)
     raise SpecError(f"tiny() does not know how to shrink the language model {type(lm).__name__}; tell it in anyvlm/tiny.py.")
 
 
@@ -78,7 +86,9 @@ def _connector(connector: Connector) -> Connector:
         return connector.but(queries=4, depth=2, heads=2, head=HEAD, ffn__hidden=HIDDEN)
     if isinstance(connector, Latent):
         return connector.but(queries=4, heads=WIDTH // HEAD)
-    return connector
+    if isinstance(connector, QFormer):
+        connector = connector.but(queries=4, inner=WIDTH, depth=3, layer__heads=2, layer__ffn__hidden=HIDDEN)
+    return connector.but(words__vocab=512) if isinstance(connector, ReadingQFormer) else connector
 
 
 def _rope(rope: Rope) -> Rope:

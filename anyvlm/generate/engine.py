@@ -18,7 +18,7 @@ from anyvlm.generate.sampling import Sampling, choose
 from anyvlm.inputs.incremental import Decoding
 from anyvlm.parts.cache import Cache
 from anyvlm.parts.features import Features
-from anyvlm.parts.language import Context, additive
+from anyvlm.parts.language import Context, LanguageModel, additive
 from anyvlm.parts.memory import recall_last
 from anyvlm.seq import Seq
 from anyvlm.system import VLM, Batch
@@ -59,7 +59,7 @@ class Engine:
         stops = (*sampling.stop, *stops)
         replies = [Reply(decoder, ends, stops, sampling.max_tokens) for decoder in decoders]
         generators = sampling.generators(len(replies), batch.ids_BT.device)
-        seen_BV = _seen(batch, self.vlm.spec.lm.vocab) if sampling.repetition_penalty != 1.0 else None
+        seen_BV = _seen(batch, self.vlm.spec.lm) if sampling.repetition_penalty != 1.0 else None
         logits_BV, steps = self._prefill(batch, features, sampling.max_tokens)
         while True:
             ids_B = choose(logits_BV, sampling, seen_BV, generators)
@@ -130,8 +130,15 @@ class _Steps:
         return lm.logits(lm.run(x_B1D, at)[:, 0])
 
 
-def _seen(batch: Batch, vocab: int) -> Tensor:
-    """(B, V), True for ids of the prompt's text; places of pictures hold no words."""
+def _seen(batch: Batch, lm: LanguageModel) -> Tensor:
+    """(B, V), True for ids of the prompt's text; places of pictures hold no words.
+
+    A prompt that an encoder reads does not count, but the decoder's start does (as in transformers).
+    """
+    vocab = lm.vocab
+    if lm.start is not None:
+        ids_V = torch.arange(vocab, device=batch.ids_BT.device)
+        return (ids_V == lm.start).repeat(len(batch.ids_BT), 1)
     text_BT = (batch.seg_BT >= 0) & (batch.kind_BT == 0)
     seen_BV = torch.zeros(len(batch.ids_BT), vocab + 1, dtype=torch.bool, device=batch.ids_BT.device)
     return seen_BV.scatter_(1, batch.ids_BT.masked_fill(~text_BT, vocab), True)[:, :vocab]

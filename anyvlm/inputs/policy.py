@@ -212,6 +212,7 @@ _PROCESSORS: dict[str, Json] = {
     "BitImageProcessor": _CLIP,
     "LlavaImageProcessor": _CLIP,
     "SiglipImageProcessor": _CLIP | _SIGLIP,
+    "BlipImageProcessor": _CLIP | {"size": {"height": 384, "width": 384}, "do_center_crop": False},
 }
 _IGNORED = {  # no effect on the pixels of one RGB picture
     "auto_map",

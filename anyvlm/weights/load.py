@@ -112,6 +112,8 @@ def load_tokenizer(system: System | VisionSystem) -> Tokenizer | None:
     if isinstance(system, VisionSystem) or system.tokenizer is None:
         return None
     path = resolve(system.tokenizer, weights=False)
+    if any(stream.reads for stream in system.streams.values()):
+        return _with_readers(Tokenizer(path), system)
     if path.suffix == ".gguf":
         read = read_tokenizer(path, Gguf(path).metadata)
         bos, eos = (None if id is None else read.tokenizer.id_to_token(id) for id in (read.bos, read.eos))
@@ -141,6 +143,13 @@ def load_masks(system: System, source: str | Path, *, device: torch.device | str
 
 
 _CODES = "_vq_vae._embedding"
+
+
+def _with_readers(tokenizer: Tokenizer, system: System) -> Tokenizer:
+    """With the tokenizers of the streams whose connectors read the prompt."""
+    readers = {name: stream.reads.tokenizer for name, stream in system.streams.items() if stream.reads}
+    tokenizer.readers = {name: Tokenizer(resolve(source, weights=False)) for name, source in readers.items()}
+    return tokenizer
 
 
 # Opening --------------------------------------------------------------------------------------------------------------
