@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 SYSTEMS = {
     "anyvlm-pocket": "pocket:POCKET",
+    "aria": "aria:ARIA",
+    "aria-base-64k": "aria:ARIA_BASE_64K",
+    "aria-base-8k": "aria:ARIA_BASE_8K",
+    "aria-chat": "aria:ARIA_CHAT",
     "aya-23-8b": "aya:AYA_23",
     "bakllava-7b": "bakllava:BAKLLAVA_7B",
     "clip-vit-b-16": "clip:CLIP_VIT_B_16",

@@ -228,6 +228,28 @@ FUYU = Template(
 )
 """Fuyu: the picture, "<s>", the text, and the byte 4, which begins the answer (transformers processing_fuyu.py)."""
 
+ARIA = Template(
+    system_open="<|im_start|>system\n",
+    system_close="<|im_end|>\n",
+    user_open="<|im_start|>user\n",
+    user_close="<|im_end|>\n",
+    answer_open="<|im_start|>assistant\n",
+    answer_end="<|im_end|>",
+    answer_close="\n",
+    image="<|img|>",
+    image_open="<fim_prefix>",
+    image_close="<fim_suffix>",
+    image_place="inline",
+    specials=("<|im_start|>", "<|im_end|>", "<fim_prefix>", "<fim_suffix>"),
+    stop=("<|im_end|>",),
+)
+"""Aria (rhymes-ai/Aria 9b25fec tests/test_apply_chat_template.py; the chat template of its tokenizer)."""
+
+MOE_LLAVA = VICUNA_V1.but(
+    bos="", answer_end="<|endoftext|>", specials=("<|endoftext|>",), stop=("<|endoftext|>",)
+)
+"""MoE-LLaVA with any language model (``phi``, ``stablelm``; ``qwen`` is ``phi``): vicuna_v1 with another end and no beginning."""
+
 # Language models ------------------------------------------------------------------------------------------------------
 
 QWEN2 = Template(
