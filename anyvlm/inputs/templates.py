@@ -339,3 +339,16 @@ COHERE = Template(
     stop=("<|END_OF_TURN_TOKEN|>",),
 )
 """Aya-23 and Command."""
+
+CONTINUED = Template(
+    user_open="",
+    user_close="",
+    answer_open="",
+    answer_end="<|endoftext|>",
+    specials=("<|endoftext|>",),
+    stop=("<|endoftext|>",),
+)
+"""No turns: the text goes on. Of models that were not tuned for chat and end with <|endoftext|>."""
+
+PHI_2 = CONTINUED.but(user_open="Instruct: ", user_close="\n", answer_open="Output:", answer_space=" ")
+"""Phi-2, the question format of its model card."""
