@@ -72,6 +72,11 @@ class Decoder(LanguageModel):
         """One, or three for time, height and width."""
         return self.rope.axes
 
+    @property
+    def turning(self) -> float:
+        """The share of a head that turns; key tables ask for it."""
+        return self.rope.part
+
     def build(self, memories: Mapping[str, int] | None = None) -> DecoderLM:
         """The module. `memories`: width of the rows of each memory that its inserts read."""
         return DecoderLM(self, memories or {})

@@ -9,8 +9,7 @@ from anyvlm.parts.norm import LayerNorm
 from anyvlm.parts.rope import Rope
 
 _L, _B = "model.layers.{}.", "blocks.{}."
-_PART = 0.4  # of a head turns: 32 of 80
-_TURNED = Each(ops=(Partial(heads="heads", part=_PART), Partial(heads="kv_heads", part=_PART), None))
+_TURNED = Each(ops=(Partial(heads="heads", part="turning"), Partial(heads="kv_heads", part="turning"), None))
 
 PHI_HF = Keys(
     rules=(
@@ -31,9 +30,10 @@ PHI_HF = Keys(
         ),
     )
 )  # fmt: skip
-"""transformers' PhiForCausalLM."""
+"""transformers' PhiForCausalLM: Phi-1, Phi-1.5 and Phi-2."""
 
 PHI_2 = Decoder(
     vocab=51200, width=2560, depth=32, heads=32, kv_heads=32, ffn=MLP(hidden=10240, act="gelu_tanh"), context=2048,
-    norm=LayerNorm(eps=1e-5), rope=Rope(part=_PART), parallel=True, qkv_bias=True, o_bias=True, head_bias=True,
+    norm=LayerNorm(eps=1e-5), rope=Rope(part=0.4), parallel=True, qkv_bias=True, o_bias=True, head_bias=True,
 )  # fmt: skip
+"""Of a head of 80 turn 32."""

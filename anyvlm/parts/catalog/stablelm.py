@@ -9,8 +9,7 @@ from anyvlm.parts.lm import Decoder
 from anyvlm.parts.norm import LayerNorm
 from anyvlm.parts.rope import Rope
 
-_PART = 0.25  # of a head turns, in every published StableLM 2
-_TURNED = Each(ops=(Partial(heads="heads", part=_PART), Partial(heads="kv_heads", part=_PART), None))
+_TURNED = Each(ops=(Partial(heads="heads", part="turning"), Partial(heads="kv_heads", part="turning"), None))
 
 STABLELM_HF = Keys(
     rules=(
@@ -27,5 +26,5 @@ STABLELM_HF = Keys(
 
 STABLELM_2_1_6B = Decoder(
     vocab=100352, width=2048, depth=24, heads=32, kv_heads=32, ffn=GLU(hidden=5632), context=4096, norm=LayerNorm(eps=1e-5),
-    rope=Rope(part=_PART), qkv_bias=True,
+    rope=Rope(part=0.25), qkv_bias=True,
 )  # fmt: skip
