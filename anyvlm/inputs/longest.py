@@ -92,7 +92,8 @@ class Split(Policy):
     def arrays(self, image: Image.Image) -> list[Array]:
         """The whole, then the tiles row by row."""
         (columns, rows), side = self.lattice(*image.size), self.one.longest
-        large = ImagePolicy(size=(side, side), fit="stretch", resample=self.resample).resized(image, columns * side, rows * side)
+        stretch = ImagePolicy(size=(side, side), fit="stretch", resample=self.resample)
+        large = stretch.resized(image, columns * side, rows * side)
         boxes = [(x * side, y * side, x * side + side, y * side + side) for y in range(rows) for x in range(columns)]
         tiles = [array for box in boxes for array in self.one.arrays(large.crop(box))]
         return [*self.one.arrays(image), *tiles] if len(tiles) > 1 else tiles

@@ -245,10 +245,8 @@ ARIA = Template(
 )
 """Aria (rhymes-ai/Aria 9b25fec tests/test_apply_chat_template.py; the chat template of its tokenizer)."""
 
-MOE_LLAVA = VICUNA_V1.but(
-    bos="", answer_end="<|endoftext|>", specials=("<|endoftext|>",), stop=("<|endoftext|>",)
-)
-"""MoE-LLaVA with any language model (``phi``, ``stablelm``; ``qwen`` is ``phi``): vicuna_v1 with another end and no beginning."""
+MOE_LLAVA = VICUNA_V1.but(bos="", answer_end="<|endoftext|>", specials=("<|endoftext|>",), stop=("<|endoftext|>",))
+"""MoE-LLaVA with any language model (``phi``, ``stablelm``; ``qwen`` is ``phi``): vicuna_v1 with another end, no beginning."""
 
 # Language models ------------------------------------------------------------------------------------------------------
 

@@ -59,13 +59,17 @@ def routings() -> Iterator[list[Routing]]:
         _watching.reset(token)
 
 
+class Router(nn.Linear):
+    """(N, D) -> logits (N, E). A class of its own, so that it stays plain where linear layers are packed for the CPU."""
+
+
 class MoEModule(nn.Module):
     """Parameters: router.weight (E, D), `experts`, `shared`."""
 
     def __init__(self, spec: MoE, width: int) -> None:
         super().__init__()
         self.spec = spec
-        self.router = nn.Linear(width, spec.experts, bias=False)
+        self.router = Router(width, spec.experts, bias=False)
         self.experts = build_experts(spec.expert, width, spec.experts)
         self.shared = spec.shared.build(width) if spec.shared else None
 

@@ -1,4 +1,4 @@
-"""Decoders in Hugging Face's ``config.json``, both ways: Llama, Mistral, Qwen2, Phi-2 and 3, Cohere, StableLM; read alone: Aria.
+"""Decoders in Hugging Face's ``config.json``, both ways: Llama, Mistral, Qwen2, Phi 2 and 3, Cohere, StableLM; Aria's is read.
 
 Both the published files (`rope_theta`, `rope_scaling`) and those of transformers 5 (`rope_parameters`) are read. Fields equal
 to the default of their class may be missing. Source: transformers ``configuration_*.py``, ``modeling_rope_utils.py``.

@@ -32,7 +32,9 @@ STAGES = (
         name="multimodal", train=("*",), data=("1T tokens of text", "400B tokens of pictures, video and text"),
         losses=_LOSSES, context=8192,
     ),
-    Stage(name="long", train=("*",), data=("33B tokens",), losses=_LOSSES, context=65536, note="rope base 100,000 -> 5,000,000"),
+    Stage(
+        name="long", train=("*",), data=("33B tokens",), losses=_LOSSES, context=65536, note="rope base 100,000 to 5,000,000"
+    ),
     Stage(name="instruct", train=("*",), data=("20B tokens",), losses=_LOSSES, context=65536),
 )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """MoE-LLaVA (2401.15947): LLaVA-1.5 on small language models; then every second feed-forward layer becomes four experts.
 
-Numbers: PKU-YuanGroup/MoE-LLaVA 6cb5f66 scripts/v1/{phi2,qwen,stablelm}/*.sh (8 GPUs), moellava/train/train.py. Its tower classes
-drop the first row, which of SigLIP is a patch: 728 of 729 arrive at 384 pixels. Experts begin as copies (train/upcycle.py).
+Numbers: PKU-YuanGroup/MoE-LLaVA 6cb5f66 scripts/v1/{phi2,qwen,stablelm}/*.sh (8 GPUs), moellava/train/train.py. Its towers drop
+the first row, which of SigLIP is a patch: 728 of 729 arrive at 384 pixels. Experts begin as copies (train/upcycle.py).
 """
 
 from __future__ import annotations
@@ -44,12 +44,14 @@ STAGES = (
     ),
     Stage(
         name="experts", train=("connectors.*", "lm.blocks.*.ffn.*"), data=("mix665k", "text"), lr=2e-5, batch=128, epochs=1,
-        context=2048, losses={"next_token": 1.0, "balance_first": 0.01}, note="all feed-forward layers, with experts or without",
+        context=2048, losses={"next_token": 1.0, "balance_first": 0.01}, note="all feed-forward layers, dense ones too",
     ),
 )  # fmt: skip
 
 
-def _system(name: str, lm: Decoder, size: int, tokenizer: str, keys: tuple[Keys, tuple[Rule, ...], str], license: str) -> System:
+def _system(
+    name: str, lm: Decoder, size: int, tokenizer: str, keys: tuple[Keys, tuple[Rule, ...], str], license: str
+) -> System:
     """`keys`: the table of the language model, the rules of its experts, and what stands above LLaVA's own parts."""
     experts = GShard(expert=lm.ffn, experts=4, capacity=1.5, eval_capacity=2.0)
     encoder, policy, eye, tower = EYES[size]

@@ -106,5 +106,5 @@ ARIA_LAYOUTS = (
         Mount(theirs="", ours="lm.", keys=moved(_MODULE, "model.", "model.language_model.")),
     ),
 )  # fmt: skip
-"""transformers' AriaForConditionalGeneration in files (without the tower's final norm, which holds nothing), rhymes-ai/Aria's own
-names, and transformers' state_dict."""
+"""transformers' AriaForConditionalGeneration in files (we write no final norm of the tower: it holds nothing), the names of
+rhymes-ai/Aria's own code, and transformers' state_dict."""
