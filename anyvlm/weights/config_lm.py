@@ -128,12 +128,15 @@ _PARTIAL = ("stablelm", "phi")
 
 
 def _ffn(f: Fields, kind: str) -> GLU | MLP | MoE:
-    hidden, act = f.need("intermediate_size", int), f.choice("hidden_act", ACTS)
+    # Aria's own files have the old name, and under the new one a number that nothing uses
+    hidden = f.maybe("moe_intermediate_size", int) or f.need("intermediate_size", int)
+    act = f.choice("hidden_act", ACTS)
     if kind == "phi":
         return MLP(hidden=hidden, act=act)
     if kind != "aria_text":
         return GLU(hidden=hidden, act=act)
-    f.maybe("moe_intermediate_size", int)  # the old name, whose value the new one repeats
+    for training in ("moe_z_loss_coeff", "moe_aux_loss_coeff"):
+        f.raw(training)
     shared = GLU(hidden=hidden * f.need("moe_num_shared_experts", int), act=act)
     experts, top = f.need("moe_num_experts", int), f.need("moe_topk", int)
     return MoE(expert=GLU(hidden=hidden), experts=experts, top=top, shared=shared)  # experts are SiLU in every config

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,9 @@ from transformers.models.aria.image_processing_pil_aria import AriaImageProcesso
 from transformers.models.aria.processing_aria import AriaProcessor
 
 from anyvlm import registry
-from anyvlm.errors import InputError
+from anyvlm.errors import InputError, SpecError
 from anyvlm.system import Checkpoint, System
-from anyvlm.weights.load import load_module
+from anyvlm.weights.load import find, load_module, load_system
 from anyvlm.weights.sources import Directory
 from anyvlm.zoo.aria import TILES
 from tests.parity import gap, record, saved, stirred
@@ -91,16 +92,54 @@ def test_whole(name: str, longest: int, sizes: list[tuple[int, int]], tmp_path: 
             record("parity", same, worst)
 
 
-def processed(content: list[str | Image.Image], longest: int) -> dict[str, torch.Tensor]:
-    """By AriaProcessor, whose chat template is rendered apart."""
+def processed(content: list[str | Image.Image], longest: int, save: Path | None = None) -> dict[str, torch.Tensor]:
+    """By AriaProcessor. `save`: the folder where it shall be written, instead."""
     THEIRS.image_token, THEIRS.image_token_id, THEIRS.pad_token = "<|img|>", OURS.id("<|img|>"), "<pad>"
     pixels = AriaImageProcessorPil(max_image_size=longest)
     processor = AriaProcessor(pixels, THEIRS, TEMPLATE, size_conversion={490: 3, 980: 5})
+    if save:
+        processor.save_pretrained(save)
+        return {}
     items = [{"type": "text", "text": x} if isinstance(x, str) else {"type": "image"} for x in content]
     text = processor.apply_chat_template([{"role": "user", "content": items}], add_generation_prompt=True)
     pictures = [part for part in content if isinstance(part, Image.Image)]
     out = processor(text=text, images=pictures, return_tensors="pt", images_kwargs={"max_image_size": longest})
     return {key: out[key] for key in ("input_ids", "attention_mask", "pixel_values", "pixel_mask")}
+
+
+def directory(folder: Path) -> Path:
+    """All files that AriaForConditionalGeneration and AriaProcessor save."""
+    saved(reference(), folder)
+    processed(["x"], 490, folder)
+    return folder
+
+
+@torch.no_grad()
+def test_a_directory_is_read(tmp_path: Path) -> None:
+    """Sizes, preprocessing, chat format and tokens come from its files alone."""
+    found = load_system(directory(tmp_path))
+    small_ = small("aria", tmp_path, 490)
+    assert found.system.lm == small_.lm
+    assert found.system.streams == small_.streams
+    assert found.system.placeholder == "<|img|>"
+    picture = noise(90, 61, seed=0)
+    plan, batch = laid(found.system, found.tokenizer, ["How? ", picture, "and"])
+    inputs = processed(["How? ", picture, "and"], 490)
+    assert list(plan.ids) == inputs["input_ids"][0].tolist()
+    assert gap(found.module(batch), reference()(**inputs).logits) <= 1e-5
+
+
+@pytest.mark.parametrize(("file", "change", "says"), [
+    ("config.json", {"vision_feature_layer": -2}, "vision_feature_layer"),
+    ("config.json", {"projector_patch_to_query_dict": {"1200": 3}}, "square"),
+    ("config.json", {"another": 1}, "another"),
+    ("processor_config.json", {"image_processor": {"max_image_size": 490, "split_image": True}}, "split_image"),
+])  # fmt: skip
+def test_what_a_directory_may_not_say(file: str, change: dict[str, object], says: str, tmp_path: Path) -> None:
+    path = directory(tmp_path) / file
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(SpecError, match=says):
+        find(tmp_path)
 
 
 @given(st.integers(1, 4000), st.integers(1, 4000))
