@@ -13,12 +13,11 @@ from anyvlm.inputs.tiles import AnyRes, Canvas
 from anyvlm.parts.connect.perceiver import Perceiver
 from anyvlm.parts.connect.queried import Queried
 from anyvlm.parts.features import Connector, Encoder
-from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.insert.gated import GatedCross
 from anyvlm.parts.language import LanguageModel
 from anyvlm.parts.lm import Decoder, Swap
 from anyvlm.parts.memory import Insert
-from anyvlm.parts.moe import MoE
+from anyvlm.parts.moe import FFN, MoE
 from anyvlm.parts.rope import LongRope, Rope
 from anyvlm.parts.vision.axial import AxialViT
 from anyvlm.parts.vision.native import NativeViT
@@ -64,7 +63,7 @@ def _decoder(lm: Decoder, vocab: int, depth: int) -> Decoder:
     )  # fmt: skip
 
 
-def _ffn(ffn: GLU | MLP | MoE) -> GLU | MLP | MoE:
+def _ffn(ffn: FFN) -> FFN:
     """Of many experts few are left, and more than every row goes through."""
     if not isinstance(ffn, MoE):
         return ffn.but(hidden=HIDDEN)

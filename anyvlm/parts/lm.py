@@ -14,10 +14,9 @@ from torch import Tensor, nn
 
 from anyvlm.parts.attention import attend
 from anyvlm.parts.cache import Cache, allocate
-from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.init import normal
 from anyvlm.parts.language import LM, Context, LanguageModel
-from anyvlm.parts.moe import MoE
+from anyvlm.parts.moe import FFN
 from anyvlm.parts.norm import Norm, RMSNorm
 from anyvlm.parts.rope import Rope, rotate
 from anyvlm.spec import Spec
@@ -28,7 +27,7 @@ class Swap(Spec):
     """Another feed-forward layer in the blocks `layers`, numbered from 0 (MoE-LLaVA: experts in every second)."""
 
     layers: tuple[int, ...]
-    ffn: GLU | MLP | MoE
+    ffn: FFN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +42,7 @@ class Decoder(LanguageModel):
     """
 
     kv_heads: int
-    ffn: GLU | MLP | MoE
+    ffn: FFN
     norm: Norm = RMSNorm()
     rope: Rope = Rope()
     head: int | None = None
@@ -58,7 +57,7 @@ class Decoder(LanguageModel):
     head_bias: bool = False
     swaps: tuple[Swap, ...] = ()
 
-    def ffn_of(self, layer: int) -> GLU | MLP | MoE:
+    def ffn_of(self, layer: int) -> FFN:
         """The feed-forward layer of a block."""
         return next((swap.ffn for swap in self.swaps if layer in swap.layers), self.ffn)
 

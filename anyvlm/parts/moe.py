@@ -37,6 +37,10 @@ class MoE(Spec):
         return MoEModule(self, width)
 
 
+FFN = GLU | MLP | MoE
+"""Any feed-forward layer of a block."""
+
+
 @dataclass(frozen=True)
 class Routing:
     """What one router did in one pass: its logits (N, E) and the experts of every row (N, K), the preferred first."""

@@ -7,7 +7,7 @@ from collections.abc import MutableMapping
 import torch
 from torch import Tensor, nn
 
-from anyvlm.parts.experts import GLUExperts, MLPExperts, one_by_one
+from anyvlm.parts.experts import GLUExperts, MLPExperts, build_experts, one_by_one
 from anyvlm.parts.ffn import GLU
 from anyvlm.parts.packed import Packed, PackedGate, as_linear
 
@@ -28,7 +28,7 @@ class PackedExperts(nn.Module):
 
     def forward(self, x_MD: Tensor, counts_E: Tensor) -> Tensor:
         """Rows sorted by expert -> rows of the same order; counts_E: how many each expert has."""
-        return one_by_one(x_MD, counts_E, lambda x, e: self.down[e](self.up[e](x)))  # type: ignore[no-any-return]
+        return one_by_one(x_MD, counts_E, lambda x, e: self.down[e](self.up[e](x)))
 
     def tensors(self) -> dict[str, Tensor]:
         """The stack as it was, copies."""
@@ -43,7 +43,7 @@ class PackedExperts(nn.Module):
     def plain(self) -> nn.Module:
         """The stack as it was."""
         with torch.device("meta"):
-            new = (GLUExperts if isinstance(self.spec, GLU) else MLPExperts)(self.spec, 1, len(self.down))  # type: ignore[arg-type]
+            new = build_experts(self.spec, 1, len(self.down))
         for name, tensor in self.tensors().items():
             setattr(new, name, nn.Parameter(tensor))
         return new

@@ -19,7 +19,7 @@ from anyvlm.parts.catalog.stablelm import STABLELM_HF
 from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.language import LanguageModel
 from anyvlm.parts.lm import Decoder
-from anyvlm.parts.moe import MoE
+from anyvlm.parts.moe import FFN, MoE
 from anyvlm.parts.norm import LayerNorm, RMSNorm
 from anyvlm.parts.rope import Linear, Llama3, LongRope, Rope, Yarn
 from anyvlm.spec import Json
@@ -127,7 +127,7 @@ _PARTIAL = ("stablelm", "phi")
 """Of their heads only a share turns, as the config says; the key tables of others are made for whole heads."""
 
 
-def _ffn(f: Fields, kind: str) -> GLU | MLP | MoE:
+def _ffn(f: Fields, kind: str) -> FFN:
     # Aria's own files have the old name, and under the new one a number that nothing uses
     hidden = f.maybe("moe_intermediate_size", int) or f.need("intermediate_size", int)
     act = f.choice("hidden_act", ACTS)

@@ -13,13 +13,14 @@ from anyvlm.parts.connect.queried import Queried
 from anyvlm.system import Checkpoint, Meta, Stage, Stream, System
 from anyvlm.weights.sources import Hub
 
+WHOLE = Longest(longest=980, least=336)
 EYE = Stream(
-    policy=Longest(longest=980, least=336),
+    policy=WHOLE,
     encoder=ARIA_TOWER,
     connector=Queried(queries=((35, 128), (70, 256)), heads=16),
 )
 TILES = Split(
-    one=EYE.policy,
+    one=WHOLE,
     lattices=(
         (1, 2), (1, 3), (1, 4), (1, 5), (1, 6), (1, 7), (1, 8), (2, 4), (2, 3), (2, 2), (2, 1), (3, 1), (3, 2), (4, 1), (4, 2),
         (5, 1), (6, 1), (7, 1), (8, 1),

@@ -16,6 +16,7 @@ from anyvlm.parts.catalog.phi import PHI_2, PHI_HF
 from anyvlm.parts.catalog.qwen import QWEN_1_8B, QWEN_ORIGINAL
 from anyvlm.parts.catalog.stablelm import STABLELM_2_1_6B, STABLELM_HF
 from anyvlm.parts.connect.mlp import Projector
+from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.gshard import GShard
 from anyvlm.parts.lm import Decoder, Swap
 from anyvlm.parts.vision.vit import ViT
@@ -53,6 +54,7 @@ def _system(
     name: str, lm: Decoder, size: int, tokenizer: str, keys: tuple[Keys, tuple[Rule, ...], str], license: str
 ) -> System:
     """`keys`: the table of the language model, the rules of its experts, and what stands above LLaVA's own parts."""
+    assert isinstance(lm.ffn, (GLU, MLP))
     experts = GShard(expert=lm.ffn, experts=4, capacity=1.5, eval_capacity=2.0)
     encoder, policy, eye, tower = EYES[size]
     table, rules, above = keys

@@ -95,6 +95,11 @@ GOLDEN = {  # with TALK, ready for the next reply
     "<|START_OF_TURN_TOKEN|><|USER_TOKEN|>Sure?<|END_OF_TURN_TOKEN|><|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>",
     "PLAIN": "<s><image>A cat.\n",
     "PALIGEMMA": "<image><bos>What is it?\nA cat.<eos>Sure?\n",
+    "ARIA": "<|im_start|>user\n<fim_prefix><|img|><fim_suffix>What is it?<|im_end|>\n<|im_start|>assistant\nA cat.<|im_end|>\n"
+    "<|im_start|>user\nSure?<|im_end|>\n<|im_start|>assistant\n",
+    "MOE_LLAVA": f"{USER} USER: <image>\nWhat is it? ASSISTANT: A cat.<|endoftext|>USER: Sure? ASSISTANT:",
+    "CONTINUED": "<image>\nWhat is it?A cat.<|endoftext|>Sure?",
+    "PHI_2": "Instruct: <image>\nWhat is it?\nOutput: A cat.<|endoftext|>Instruct: Sure?\nOutput:",
     "FUYU": "|SPEAKER|<s>What is it?<0x04>A cat.|ENDOFTEXT|Sure?<0x04>",
 }
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from anyvlm.generate.prepack import prepack, unpack
+from anyvlm.parts import experts
 from anyvlm.parts.experts import GLUExperts, MLPExperts
 from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.gshard import GShard
@@ -101,6 +102,16 @@ def test_packed_experts_are_the_same_bit_for_bit_unpacked(spec: MoE) -> None:
     assert type(plain.experts) in (GLUExperts, MLPExperts)
     after = plain.state_dict()
     assert after.keys() == before.keys() and all(torch.equal(after[name], before[name]) for name in before)
+
+
+@torch.no_grad()
+def test_one_kernel_for_all_experts_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What GPUs do, here with the CPU's version of the kernel; expert 3 gets no row."""
+    moe, x = built(SPECS["glu"]), torch.randn(11, 16)
+    moe.router.weight[3] = -moe.router.weight.sum(0)
+    apart = moe(x)
+    monkeypatch.setattr(experts, "together", lambda *_: True)
+    torch.testing.assert_close(moe(x), apart)
 
 
 def test_no_rows_no_work() -> None:
