@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 
 from anyvlm import registry
-from anyvlm.keys import revert
+from anyvlm.keys import audit, choose, revert
 from anyvlm.parts.moe import routings
 from anyvlm.seq import Kind, causal
 from anyvlm.system import VLM, Batch, Checkpoint, System
@@ -94,3 +94,25 @@ def test_logits_balance_and_greedy_tokens(case: str, tmp_path: Path) -> None:
     assert np.abs(GOLDEN[f"{case}.eval"] - GOLDEN[f"{case}.train"]).max() > 0.1
     assert greedy(ours.eval(), start, 32) == GOLDEN[f"{case}.greedy"].tolist()
     record("golden", NAMES[case], worst, REFERENCE)
+
+
+MANIFEST = {  # tensors, their values, and the CRC of sorted lines "name [shape]" at full size, without SigLIP's pooling head
+    "stablelm": (855, 3200124928, 2063173485), "stablelm-384": (901, 3309866864, 1154737776),
+    "qwen": (710, 3364126720, 736233536), "phi2": (1055, 5609680896, 518984256), "phi2-384": (1101, 5719488368, 3915454408),
+}  # fmt: skip
+"""Of the authors' classes built on the meta device, with the tower inside."""
+
+
+@pytest.mark.parametrize("case", MANIFEST)
+def test_names_at_full_size(case: str) -> None:
+    system = registry.system(NAMES[case])
+    layout = system.checkpoints[0].layouts[0]
+    with torch.device("meta"):
+        ours = dict(system.build().named_parameters())
+    theirs = dict(revert(ours, layout, system.part))
+    lines = "\n".join(f"{name} {list(tensor.shape)}" for name, tensor in sorted(theirs.items()))
+    values = sum(tensor.numel() for tensor in theirs.values())
+    assert (len(theirs), values, zlib.crc32(lines.encode())) == MANIFEST[case]
+    shapes = {name: tuple(tensor.shape) for name, tensor in theirs.items()}
+    audit([(shapes, choose(shapes, (layout,), system.part))], {name: tuple(p.shape) for name, p in ours.items()})
+    record("manifest", NAMES[case], 0.0, REFERENCE)
