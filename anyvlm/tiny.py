@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from anyvlm.errors import SpecError
-from anyvlm.inputs.longest import Longest, Split
+from anyvlm.inputs.longest import Longest, Stretched
 from anyvlm.inputs.mosaic import Mosaic
 from anyvlm.inputs.native import Native
 from anyvlm.inputs.policy import ImagePolicy, Policy
@@ -140,7 +140,7 @@ def _policy(policy: Policy, patch: int) -> Policy:
             return policy.but(least=policy.multiple**2, most=4 * SIDE * policy.multiple**2)
         case Longest():
             return policy.but(longest=2 * side, least=side)
-        case Split():
+        case Stretched():
             return policy.but(one=policy.one.but(longest=2 * side, least=side))
         case Mosaic():
             tiles = policy.longest // policy.one.size[0]

@@ -59,7 +59,7 @@ class Longest(Policy):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Split(Policy):
+class Stretched(Policy):
     """The whole picture, then its tiles, all made by `one`: the picture stretched onto the lattice of `lattices` whose
     proportions are nearest, and cut.
 

@@ -13,10 +13,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anyvlm.parts.experts import build_experts
 from anyvlm.parts.ffn import GLU, MLP
+from anyvlm.parts.init import normal
 from anyvlm.spec import Spec
 
 
@@ -63,8 +65,16 @@ def routings() -> Iterator[list[Routing]]:
         _watching.reset(token)
 
 
-class Router(nn.Linear):
-    """(N, D) -> logits (N, E). A class of its own, so that it stays plain where linear layers are packed for the CPU."""
+class Router(nn.Module):
+    """Rows (N, D) -> logits (N, E). No nn.Linear, so that it is neither packed for the CPU nor given low-rank updates."""
+
+    def __init__(self, width: int, experts: int) -> None:
+        super().__init__()
+        self.weight = normal(experts, width, std=width**-0.5)
+
+    def forward(self, rows_ND: Tensor) -> Tensor:
+        """Logits in the dtype of the rows."""
+        return F.linear(rows_ND, self.weight)
 
 
 class MoEModule(nn.Module):
@@ -73,7 +83,7 @@ class MoEModule(nn.Module):
     def __init__(self, spec: MoE, width: int) -> None:
         super().__init__()
         self.spec = spec
-        self.router = Router(width, spec.experts, bias=False)
+        self.router = Router(width, spec.experts)
         self.experts = build_experts(spec.expert, width, spec.experts)
         self.shared = spec.shared.build(width) if spec.shared else None
 
@@ -94,7 +104,7 @@ class MoEModule(nn.Module):
         logits_NE = self.router(rows_ND)
         chosen_NK, expert_NK = logits_NE.topk(self.spec.top, -1)
         watch(Routing(logits_NE, expert_NK))
-        return chosen_NK.softmax(-1), expert_NK
+        return chosen_NK.softmax(-1, torch.float32).to(rows_ND.dtype), expert_NK
 
 
 def watch(routing: Routing) -> None:

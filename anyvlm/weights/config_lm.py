@@ -128,8 +128,8 @@ _PARTIAL = ("stablelm", "phi")
 
 
 def _ffn(f: Fields, kind: str) -> FFN:
-    # Aria's own files have the old name, and under the new one a number that nothing uses
-    hidden = f.maybe("moe_intermediate_size", int) or f.need("intermediate_size", int)
+    hidden = f.need("intermediate_size", int)
+    hidden = f.maybe("moe_intermediate_size", int) or hidden  # rhymes-ai/Aria's own files; the other is not used there
     act = f.choice("hidden_act", ACTS)
     if kind == "phi":
         return MLP(hidden=hidden, act=act)

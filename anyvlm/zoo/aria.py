@@ -6,7 +6,7 @@ The authors' code can also show tiles behind the whole picture: ``.but(streams__
 
 from __future__ import annotations
 
-from anyvlm.inputs.longest import Longest, Split
+from anyvlm.inputs.longest import Longest, Stretched
 from anyvlm.inputs.templates import ARIA as FORMAT
 from anyvlm.parts.catalog.aria import ARIA_LAYOUTS, ARIA_LM, ARIA_TOWER
 from anyvlm.parts.connect.queried import Queried
@@ -19,7 +19,7 @@ EYE = Stream(
     encoder=ARIA_TOWER,
     connector=Queried(queries=((35, 128), (70, 256)), heads=16),
 )
-TILES = Split(
+TILES = Stretched(
     one=WHOLE,
     lattices=(
         (1, 2), (1, 3), (1, 4), (1, 5), (1, 6), (1, 7), (1, 8), (2, 4), (2, 3), (2, 2), (2, 1), (3, 1), (3, 2), (4, 1), (4, 2),

@@ -16,7 +16,7 @@ from anyvlm.parts.packed_experts import PackedExperts
 
 def dense(moe: MoEModule, expert: int = 0) -> torch.nn.Module:
     """The plain layer with the weights of one expert."""
-    plain = moe.spec.expert.build(moe.router.in_features)
+    plain = moe.spec.expert.build(moe.router.weight.shape[1])
     with torch.no_grad():
         for name, parameter in plain.named_parameters():
             layer, _, leaf = name.partition(".")
