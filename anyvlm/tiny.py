@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from anyvlm.errors import SpecError
+from anyvlm.inputs.longest import Longest, Stretched
 from anyvlm.inputs.mosaic import Mosaic
 from anyvlm.inputs.native import Native
 from anyvlm.inputs.policy import ImagePolicy, Policy
@@ -12,12 +13,14 @@ from anyvlm.inputs.tiles import AnyRes, Canvas
 from anyvlm.parts.connect.latent import Latent
 from anyvlm.parts.connect.perceiver import Perceiver
 from anyvlm.parts.connect.qformer import QFormer, ReadingQFormer
+from anyvlm.parts.connect.queried import Queried
 from anyvlm.parts.features import Connector, Encoder
 from anyvlm.parts.insert.gated import GatedCross
 from anyvlm.parts.language import LanguageModel
-from anyvlm.parts.lm import Decoder
+from anyvlm.parts.lm import Decoder, Swap
 from anyvlm.parts.magneto import Magneto
 from anyvlm.parts.memory import Insert
+from anyvlm.parts.moe import FFN, MoE
 from anyvlm.parts.opt import OPT
 from anyvlm.parts.rope import LongRope, Rope
 from anyvlm.parts.t5 import T5
@@ -67,8 +70,22 @@ def _decoder(lm: Decoder, vocab: int, depth: int) -> Decoder:
     inserts = tuple(_insert(insert, depth) for insert in lm.inserts)
     return lm.but(
         vocab=vocab, width=WIDTH, depth=depth, heads=heads, kv_heads=groups, head=None if lm.head is None else HEAD,
-        ffn__hidden=HIDDEN, context=512, window=window, windowed=windowed, rope=_rope(lm.rope), inserts=inserts,
+        ffn=_ffn(lm.ffn), context=512, window=window, windowed=windowed, rope=_rope(lm.rope), inserts=inserts,
+        swaps=tuple(_swap(swap, depth) for swap in lm.swaps),
     )  # fmt: skip
+
+
+def _ffn(ffn: FFN) -> FFN:
+    """Of many experts few are left, and more than every row goes through."""
+    if not isinstance(ffn, MoE):
+        return ffn.but(hidden=HIDDEN)
+    shared = ffn.shared and ffn.shared.but(hidden=HIDDEN)
+    return ffn.but(expert=ffn.expert.but(hidden=HIDDEN), shared=shared, experts=min(ffn.experts, ffn.top + 2))
+
+
+def _swap(swap: Swap, depth: int) -> Swap:
+    """In the same blocks, as far as they are left."""
+    return swap.but(layers=tuple(layer for layer in swap.layers if layer < depth), ffn=_ffn(swap.ffn))
 
 
 def _insert(insert: Insert, depth: int) -> Insert:
@@ -86,6 +103,8 @@ def _connector(connector: Connector) -> Connector:
         return connector.but(queries=4, depth=2, heads=2, head=HEAD, ffn__hidden=HIDDEN)
     if isinstance(connector, Latent):
         return connector.but(queries=4, heads=WIDTH // HEAD)
+    if isinstance(connector, Queried):
+        return connector.but(queries=((SIDE, 3), (2 * SIDE, 5)), heads=WIDTH // HEAD)
     if isinstance(connector, QFormer):
         connector = connector.but(queries=4, inner=WIDTH, depth=3, layer__heads=2, layer__ffn__hidden=HIDDEN)
     return connector.but(words__vocab=512) if isinstance(connector, ReadingQFormer) else connector
@@ -135,6 +154,10 @@ def _policy(policy: Policy, patch: int) -> Policy:
             return policy.but(one=one, pinpoints=tuple((a // h * side, b // w * side) for a, b in policy.pinpoints))
         case Native():
             return policy.but(least=policy.multiple**2, most=4 * SIDE * policy.multiple**2)
+        case Longest():
+            return policy.but(longest=2 * side, least=side)
+        case Stretched():
+            return policy.but(one=policy.one.but(longest=2 * side, least=side))
         case Mosaic():
             tiles = policy.longest // policy.one.size[0]
             return policy.but(one=policy.one.but(size=(side, side)), longest=tiles * side)

@@ -10,9 +10,11 @@ from functools import partial
 from torch import Tensor, nn
 
 from anyvlm.parts.act import ACTS
+from anyvlm.parts.experts import GLUExperts, MLPExperts
 from anyvlm.parts.ffn import GLUModule, MLPModule, gated
 from anyvlm.parts.language import LM
-from anyvlm.parts.packed import FUSED, Packed, PackedGate, packable
+from anyvlm.parts.packed import FUSED, Packed, PackedGate, able, packable
+from anyvlm.parts.packed_experts import PackedExperts
 
 
 def prepack(module: nn.Module) -> int:
@@ -30,13 +32,20 @@ def prepack(module: nn.Module) -> int:
             case GLUModule() if packable(ffn.gate_up) and ffn.spec.act in FUSED:
                 ffn.gate_up, ffn.mid = PackedGate(ffn.gate_up, ffn.spec.act), _same
                 _trim()
-    _replace(module, lambda child: Packed(child) if packable(child) else None)
-    return sum(isinstance(each, (Packed, PackedGate)) for each in module.modules())
+    _replace(module, _packed)
+    return sum(isinstance(each, (Packed, PackedGate, PackedExperts)) for each in module.modules())
+
+
+def _packed(layer: nn.Module) -> nn.Module | None:
+    """A linear layer or a stack of experts packed; a stack's plain weights are freed when all its experts are done."""
+    if isinstance(layer, (GLUExperts, MLPExperts)) and able(layer.down) and layer.spec.act in FUSED:
+        return PackedExperts(layer)
+    return Packed(layer) if packable(layer) else None
 
 
 def unpack(module: nn.Module) -> int:
     """The inverse of `prepack`, bit for bit; returns how many."""
-    count = _replace(module, lambda child: child.plain() if isinstance(child, (Packed, PackedGate)) else None)
+    count = _replace(module, lambda child: child.plain() if isinstance(child, (Packed, PackedGate, PackedExperts)) else None)
     for part in module.modules():
         match part:
             case MLPModule():

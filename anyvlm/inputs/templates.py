@@ -284,6 +284,27 @@ BLIP_2_T5 = Template(
 INSTRUCTBLIP_VICUNA = BLIP_2_OPT_CAPTION.but(answer_end="</s>", stop=("</s>",))
 """InstructBLIP on Vicuna (blip2_vicuna_instruct.py): pictures, "</s>", which is its first token too, and the instruction."""
 
+
+ARIA = Template(
+    system_open="<|im_start|>system\n",
+    system_close="<|im_end|>\n",
+    user_open="<|im_start|>user\n",
+    user_close="<|im_end|>\n",
+    answer_open="<|im_start|>assistant\n",
+    answer_end="<|im_end|>",
+    answer_close="\n",
+    image="<|img|>",
+    image_open="<fim_prefix>",
+    image_close="<fim_suffix>",
+    image_place="inline",
+    specials=("<|im_start|>", "<|im_end|>", "<fim_prefix>", "<fim_suffix>"),
+    stop=("<|im_end|>",),
+)
+"""Aria (rhymes-ai/Aria 9b25fec tests/test_apply_chat_template.py; the chat template of its tokenizer)."""
+
+MOE_LLAVA = VICUNA_V1.but(bos="", answer_end="<|endoftext|>", specials=("<|endoftext|>",), stop=("<|endoftext|>",))
+"""MoE-LLaVA with any language model (``phi``, ``stablelm``; ``qwen`` is ``phi``): vicuna_v1 with another end, no beginning."""
+
 # Language models ------------------------------------------------------------------------------------------------------
 
 QWEN2 = Template(
@@ -381,3 +402,16 @@ COHERE = Template(
     stop=("<|END_OF_TURN_TOKEN|>",),
 )
 """Aya-23 and Command."""
+
+CONTINUED = Template(
+    user_open="",
+    user_close="",
+    answer_open="",
+    answer_end="<|endoftext|>",
+    specials=("<|endoftext|>",),
+    stop=("<|endoftext|>",),
+)
+"""No turns: the text goes on. Of models that were not tuned for chat and end with <|endoftext|>."""
+
+PHI_2 = CONTINUED.but(user_open="Instruct: ", user_close="\n", answer_open="Output:", answer_space=" ")
+"""Phi-2, the question format of its model card."""

@@ -14,11 +14,20 @@ from torch import Tensor, nn
 
 from anyvlm.parts.attention import attend
 from anyvlm.parts.cache import Cache, allocate
-from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.init import normal
 from anyvlm.parts.language import LM, Context, LanguageModel
+from anyvlm.parts.moe import FFN
 from anyvlm.parts.norm import Norm, RMSNorm
 from anyvlm.parts.rope import Rope, rotate
+from anyvlm.spec import Spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swap(Spec):
+    """Another feed-forward layer in the blocks `layers`, numbered from 0 (MoE-LLaVA: experts in every second)."""
+
+    layers: tuple[int, ...]
+    ffn: FFN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +38,11 @@ class Decoder(LanguageModel):
     norm and are added together (Cohere). `window`: how far back a token looks (None: everything), in the layers
     `windowed` (None: all). `logit_scale`: factor on the logits.
     `embed_scale`: factor on the embeddings of text (Gemma: sqrt(width)); rows of pictures enter as they are. `qk_norm`: a norm
-    on every head of the queries, and another on those of the keys.
+    on every head of the queries, and another on those of the keys. `swaps`: blocks whose feed-forward layer is another.
     """
 
     kv_heads: int
-    ffn: GLU | MLP
+    ffn: FFN
     norm: Norm = RMSNorm()
     rope: Rope = Rope()
     head: int | None = None
@@ -45,6 +54,12 @@ class Decoder(LanguageModel):
     logit_scale: float = 1.0
     embed_scale: float = 1.0
     qk_norm: Norm | None = None
+    head_bias: bool = False
+    swaps: tuple[Swap, ...] = ()
+
+    def ffn_of(self, layer: int) -> FFN:
+        """The feed-forward layer of a block."""
+        return next((swap.ffn for swap in self.swaps if layer in swap.layers), self.ffn)
 
     @property
     def head_width(self) -> int:
@@ -55,6 +70,11 @@ class Decoder(LanguageModel):
     def axes(self) -> int:
         """One, or three for time, height and width."""
         return self.rope.axes
+
+    @property
+    def turning(self) -> float:
+        """The share of a head that turns; key tables ask for it."""
+        return self.rope.part
 
     def build(self, memories: Mapping[str, int] | None = None) -> DecoderLM:
         """The module. `memories`: width of the rows of each memory that its inserts read."""
@@ -112,7 +132,7 @@ class _Block(nn.Module):
     def __init__(self, spec: Decoder, layer: int) -> None:
         super().__init__()
         self.norm1, self.norm2 = spec.norm.build(spec.width), spec.norm.build(spec.width)
-        self.attn, self.ffn = _attention(spec, layer), spec.ffn.build(spec.width)
+        self.attn, self.ffn = _attention(spec, layer), spec.ffn_of(layer).build(spec.width)
 
     def forward(self, x: Tensor, at: Context) -> Tensor:
         x = x + self.attn(self.norm1(x), at)
@@ -124,7 +144,7 @@ class _ParallelBlock(nn.Module):
     def __init__(self, spec: Decoder, layer: int) -> None:
         super().__init__()
         self.norm1 = spec.norm.build(spec.width)
-        self.attn, self.ffn = _attention(spec, layer), spec.ffn.build(spec.width)
+        self.attn, self.ffn = _attention(spec, layer), spec.ffn_of(layer).build(spec.width)
 
     def forward(self, x: Tensor, at: Context) -> Tensor:
         normed = self.norm1(x)
@@ -157,7 +177,7 @@ class DecoderLM(LM):
         self.inserts = nn.ModuleList(i.build(spec.width, memories[i.memory]) for i in spec.inserts for _ in i.layers)
         self._before = _before(spec)
         self.norm = spec.norm.build(spec.width)
-        self.head = nn.Linear(spec.width, spec.vocab, bias=False)
+        self.head = nn.Linear(spec.width, spec.vocab, bias=spec.head_bias)
         if spec.tied:
             self.head.weight = self.embed.weight
 

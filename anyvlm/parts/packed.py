@@ -15,10 +15,14 @@ from torch import Tensor, nn
 
 def packable(linear: nn.Module) -> TypeGuard[nn.Linear]:
     """A plain nn.Linear in bf16 on a CPU whose torch has oneDNN's ops."""
+    return type(linear) is nn.Linear and able(linear.weight)
+
+
+def able(weight: Tensor) -> bool:
+    """A matrix, or a stack of them, that can be packed."""
     return (
-        type(linear) is nn.Linear
-        and linear.weight.dtype == torch.bfloat16
-        and linear.weight.device.type == "cpu"
+        weight.dtype == torch.bfloat16
+        and weight.device.type == "cpu"
         and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
         and torch.ops.mkldnn._is_mkldnn_bf16_supported()
@@ -59,7 +63,7 @@ class Packed(nn.Module):
 
     def plain(self) -> nn.Linear:
         """The layer as it was."""
-        return _linear(self.dense(), self.bias)
+        return as_linear(self.dense(), self.bias)
 
     def _save_to_state_dict(self, destination: MutableMapping[str, Tensor], prefix: str, keep_vars: bool) -> None:
         _save(destination, prefix, self.dense(), self.bias)
@@ -93,7 +97,7 @@ class PackedGate(nn.Module):
 
     def plain(self) -> nn.Linear:
         """The layer as it was, without the product."""
-        return _linear(self.dense(), self.bias)
+        return as_linear(self.dense(), self.bias)
 
     def _save_to_state_dict(self, destination: MutableMapping[str, Tensor], prefix: str, keep_vars: bool) -> None:
         _save(destination, prefix, self.dense(), self.bias)
@@ -105,7 +109,8 @@ def _pack(weight: Tensor) -> Tensor:
     return packed
 
 
-def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+def as_linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    """A plain layer that holds these tensors."""
     with torch.device("meta"):
         linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
     linear.weight = nn.Parameter(weight)

@@ -1,15 +1,20 @@
 """Losses by name. Each reads what it needs and returns one scalar.
 
-Shape letters: B batch, T tokens, D width, R supervised places, V vocabulary, K names, O objects.
+Shape letters: B batch, T tokens, D width, R supervised places, V vocabulary, K names, O objects; of routers N rows, E experts,
+K experts of a row.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from anyvlm.errors import SpecError
 from anyvlm.parts.language import LM
+from anyvlm.parts.moe import Routing
 
 
 def next_token(lm: LM, hidden_BTD: Tensor, labels_BT: Tensor, chunk: int = 128) -> Tensor:
@@ -35,3 +40,44 @@ def right_size(objects_OD: Tensor, length: float) -> Tensor:
     """Squared log ratio of row lengths to `length`: keeps visual rows as long as the word embeddings they stand beside."""
     off: Tensor = (objects_OD.float().norm(dim=-1) / length).log()
     return off.square().mean()
+
+
+def balance(routings: Sequence[Routing]) -> Tensor:
+    """Switch's loss (2101.03961), of all choices: experts * sum(mean probability * share of the choices), summed over layers.
+
+    A layer that uses all experts alike gives 1. Padding counts, as in the sources: rhymes-ai/Aria `aria/model/moe_lm.py`.
+    """
+    return _summed(routings, lambda routing: _even(routing.logits_NE, routing.expert_NK))
+
+
+def balance_first(routings: Sequence[Routing]) -> Tensor:
+    """The same of first choices alone (GShard, 2006.16668; DeepSpeed `top2gating`)."""
+    return _summed(routings, lambda routing: _even(routing.logits_NE, routing.expert_NK[:, :1]))
+
+
+def router_z(routings: Sequence[Routing]) -> Tensor:
+    """Mean square of the log-sum-exp of a router's logits (ST-MoE, 2202.08906), summed over layers: keeps them small."""
+    return _summed(routings, lambda routing: routing.logits_NE.float().logsumexp(-1).square().mean())
+
+
+ROUTER_LOSSES = {"balance": balance, "balance_first": balance_first, "router_z": router_z}
+"""Losses that read what routers did in the forward pass: ``with routings() as seen: ...``."""
+
+
+def router_losses(names: Iterable[str], routings: Sequence[Routing]) -> dict[str, Tensor]:
+    """Those among `names`, such as a stage's losses. Raises SpecError where no router was watched."""
+    wanted = [name for name in names if name in ROUTER_LOSSES]
+    if wanted and not routings:
+        raise SpecError(f"The loss '{wanted[0]}' reads routers, but none was watched; the model has no experts.")
+    return {name: ROUTER_LOSSES[name](routings) for name in wanted}
+
+
+def _summed(routings: Sequence[Routing], loss: Callable[[Routing], Tensor]) -> Tensor:
+    return torch.stack([loss(routing) for routing in routings]).sum()
+
+
+def _even(logits_NE: Tensor, expert_NK: Tensor) -> Tensor:
+    experts = logits_NE.shape[1]
+    share_E = expert_NK.flatten().bincount(minlength=experts).float() / expert_NK.numel()
+    out: Tensor = experts * (logits_NE.float().softmax(-1).mean(0) * share_E).sum()
+    return out

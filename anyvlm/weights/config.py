@@ -21,6 +21,7 @@ from anyvlm.parts.norm import RMSNorm
 from anyvlm.parts.rope import Linear, Rope
 from anyvlm.spec import Json, from_json
 from anyvlm.system import Checkpoint, Meta, Stream, System, VisionSystem
+from anyvlm.weights.config_aria import aria_checkpoint, read_aria
 from anyvlm.weights.config_blip import BLIP, read_blip
 from anyvlm.weights.config_chat import gguf_template, read_template
 from anyvlm.weights.config_kosmos import read_kosmos
@@ -54,6 +55,8 @@ def read_directory(path: Path, source: Source | None = None, template: Template 
         return _llava(path, config, source, template)
     if kind == "kosmos-2":
         return read_kosmos(path, config, source, template, _tokenizer(path) is not None)
+    if kind == "aria":
+        return _aria(path, config, source, template)
     if kind in BLIP:
         return read_blip(path, config, source, template, _policy(path), _tokenizer(path))
     if kind in LANGUAGE_KEYS:
@@ -140,6 +143,24 @@ def _llava(path: Path, config: Mapping[str, object], source: Source, template: T
     )
 
 
+def _aria(path: Path, config: Mapping[str, object], source: Source, template: Template | None) -> System:
+    f = Fields(config, {"image_token_index": 9}, str(path / "config.json"))
+    lm, stream = read_aria(path, f)
+    tokenizer = _tokenizer(path)
+    placeholder = _placeholder(f, tokenizer)
+    f.done("tie_word_embeddings", "vocab_size", "max_value_projector_patch_to_query_dict")
+    return System(
+        name=path.name,
+        lm=lm,
+        streams={"image": stream},
+        template=template or read_template(path, tokenizer.specials if tokenizer else frozenset(), placeholder),
+        meta=_meta(config),
+        placeholder=placeholder,
+        tokenizer=source if tokenizer else None,
+        checkpoints=(aria_checkpoint(source),),
+    )
+
+
 _LLAVA: Json = {
     "projector_hidden_act": "gelu",
     "vision_feature_layer": -2,
@@ -168,7 +189,7 @@ def _vision(path: Path, config: Mapping[str, object], source: Source) -> VisionS
     nested = config.get("vision_config")
     inner = {**nested, "model_type": HALF[kind]} if kind in HALF and isinstance(nested, Mapping) else config
     if str(inner.get("model_type")) not in (*HALF.values(), "dinov2"):
-        known = ", ".join(("llava", *BLIP, *LANGUAGE_KEYS, *HALF, "dinov2"))
+        known = ", ".join(("llava", "aria", *BLIP, *LANGUAGE_KEYS, *HALF, "dinov2"))
         raise SpecError(f"{path}: model_type '{kind}' is not known here; known are {known}.")
     tower = read_vision(inner, str(path / "config.json"))
     return VisionSystem(

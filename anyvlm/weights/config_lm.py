@@ -1,4 +1,4 @@
-"""Decoders in Hugging Face's ``config.json``, both ways: Llama, Mistral, Qwen2, Phi-3, Cohere.
+"""Decoders in Hugging Face's ``config.json``, both ways: Llama, Mistral, Qwen2, Phi 2 and 3, Cohere, StableLM; Aria's is read.
 
 Both the published files (`rope_theta`, `rope_scaling`) and those of transformers 5 (`rope_parameters`) are read. Fields equal
 to the default of their class may be missing. Source: transformers ``configuration_*.py``, ``modeling_rope_utils.py``.
@@ -12,10 +12,14 @@ from math import isclose, log, sqrt
 from anyvlm.errors import SpecError
 from anyvlm.keys import Keys
 from anyvlm.parts.act import Act
+from anyvlm.parts.catalog.aria import ARIA_HF
 from anyvlm.parts.catalog.llama import COHERE_HF, LLAMA_HF, PHI3_HF
-from anyvlm.parts.ffn import GLU
+from anyvlm.parts.catalog.phi import PHI_HF
+from anyvlm.parts.catalog.stablelm import STABLELM_HF
+from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.language import LanguageModel
 from anyvlm.parts.lm import Decoder
+from anyvlm.parts.moe import FFN, MoE
 from anyvlm.parts.norm import LayerNorm, RMSNorm
 from anyvlm.parts.rope import Linear, Llama3, LongRope, Rope, Yarn
 from anyvlm.spec import Json
@@ -60,6 +64,14 @@ _DEFAULTS: dict[str, Json] = {
     | {"vocab_size": 256000, "hidden_size": 8192, "intermediate_size": 22528, "num_hidden_layers": 40}
     | {"num_attention_heads": 64, "max_position_embeddings": 8192, "layer_norm_eps": 1e-5, "logit_scale": 0.0625}
     | {"tie_word_embeddings": True},
+    "stablelm": _LLAMA
+    | {"vocab_size": 50304, "hidden_size": 2560, "intermediate_size": 6912, "max_position_embeddings": 4096}
+    | {"layer_norm_eps": 1e-5, "use_qkv_bias": False, "partial_rotary_factor": 0.25},
+    "phi": _LLAMA
+    | {"vocab_size": 51200, "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 24, "hidden_act": "gelu_new"}
+    | {"layer_norm_eps": 1e-5, "partial_rotary_factor": 0.5},
+    "aria_text": _LLAMA
+    | {"intermediate_size": 4096, "moe_num_experts": 8, "moe_topk": 2, "moe_num_shared_experts": 2},
 }
 KEYS: dict[str, Keys] = {
     "llama": LLAMA_HF,
@@ -67,6 +79,9 @@ KEYS: dict[str, Keys] = {
     "qwen2": LLAMA_HF,
     "phi3": PHI3_HF,
     "cohere": COHERE_HF,
+    "stablelm": STABLELM_HF,
+    "phi": PHI_HF,
+    "aria_text": ARIA_HF,
 }
 """The key table of each model_type that can be read."""
 
@@ -81,9 +96,8 @@ def read_lm(data: Mapping[str, object], where: str = "config.json") -> Decoder:
     head = f.maybe("head_dim", int)
     bias = f.need("attention_bias", bool)
     f.only("mlp_bias", False)
-    f.only("use_qk_norm", False)
-    f.only("partial_rotary_factor", 1.0)
-    parallel = kind == "cohere"
+    for name in ("use_qk_norm", "qk_layernorm", "use_parallel_residual"):
+        f.only(name, False)
     window, windowed = _window(f, kind, depth)
     decoder = Decoder(
         vocab=f.need("vocab_size", int),
@@ -91,26 +105,46 @@ def read_lm(data: Mapping[str, object], where: str = "config.json") -> Decoder:
         depth=depth,
         heads=heads,
         kv_heads=f.maybe("num_key_value_heads", int) or heads,
-        ffn=GLU(hidden=f.need("intermediate_size", int), act=f.choice("hidden_act", ACTS)),
+        ffn=_ffn(f, kind),
         context=f.need("max_position_embeddings", int),
-        norm=_norm(f, parallel),
-        rope=_rope(f, where),
+        norm=_norm(f, kind),
+        rope=_rope(f, where, kind in _PARTIAL),
         head=None if head is None or head * heads == width else head,
         tied=f.need("tie_word_embeddings", bool),
-        qkv_bias=kind == "qwen2" or bias,
-        o_bias=bias and kind != "qwen2",
-        parallel=parallel,
+        qkv_bias=kind in ("qwen2", "phi") or bias or f.maybe("use_qkv_bias", bool) is True,
+        o_bias=kind == "phi" or (bias and kind != "qwen2"),
+        head_bias=kind == "phi",
+        parallel=kind in ("cohere", "phi"),
         window=window,
         windowed=windowed,
-        logit_scale=f.need("logit_scale", float) if parallel else 1.0,
+        logit_scale=f.need("logit_scale", float) if kind == "cohere" else 1.0,
     )
     f.done()
     return decoder
 
 
-def _norm(f: Fields, parallel: bool) -> LayerNorm | RMSNorm:
-    if parallel:
-        return LayerNorm(eps=f.need("layer_norm_eps", float), bias=False)
+_PARTIAL = ("stablelm", "phi")
+"""Of their heads only a share turns, as the config says; the key tables of others are made for whole heads."""
+
+
+def _ffn(f: Fields, kind: str) -> FFN:
+    hidden = f.need("intermediate_size", int)
+    hidden = f.maybe("moe_intermediate_size", int) or hidden  # rhymes-ai/Aria's own files; the other is not used there
+    act = f.choice("hidden_act", ACTS)
+    if kind == "phi":
+        return MLP(hidden=hidden, act=act)
+    if kind != "aria_text":
+        return GLU(hidden=hidden, act=act)
+    for training in ("moe_z_loss_coeff", "moe_aux_loss_coeff"):
+        f.raw(training)
+    shared = GLU(hidden=hidden * f.need("moe_num_shared_experts", int), act=act)
+    experts, top = f.need("moe_num_experts", int), f.need("moe_topk", int)
+    return MoE(expert=GLU(hidden=hidden), experts=experts, top=top, shared=shared)  # experts are SiLU in every config
+
+
+def _norm(f: Fields, kind: str) -> LayerNorm | RMSNorm:
+    if kind in ("cohere", "stablelm", "phi"):
+        return LayerNorm(eps=f.need("layer_norm_eps", float), bias=kind != "cohere")
     return RMSNorm(eps=f.need("rms_norm_eps", float))
 
 
@@ -126,13 +160,18 @@ def _window(f: Fields, kind: str, depth: int) -> tuple[int | None, tuple[int, ..
     return (window, None if len(layers) == depth else layers) if layers else (None, None)
 
 
-def _rope(f: Fields, where: str) -> Rope:
+def _rope(f: Fields, where: str, partial: bool) -> Rope:
+    """`partial`: a share of a head may turn."""
     theta, context = f.need("rope_theta", float), f.need("max_position_embeddings", int)
     original = f.maybe("original_max_position_embeddings", int)
     data = f.nested("rope_parameters", "rope_scaling")
-    r = Fields(data, {"rope_type": data.get("type", "default"), "rope_theta": theta}, f"{where}: rope_scaling")
+    above = {"rope_type": data.get("type", "default"), "rope_theta": theta}
+    above["partial_rotary_factor"] = f.raw("partial_rotary_factor")
+    r = Fields(data, above, f"{where}: rope_scaling")
     r.raw("type")
-    r.only("partial_rotary_factor", 1.0)
+    part = r.maybe("partial_rotary_factor", float) or 1.0
+    if part != 1.0 and not partial:
+        raise SpecError(f"{where}: partial_rotary_factor = {part} is not supported here; only 1.0.")
     theta, kind = r.need("rope_theta", float), r.need("rope_type", str)
     within = r.maybe("original_max_position_embeddings", int) or original or context
     scaling: Linear | Llama3 | LongRope | Yarn | None = None
@@ -148,7 +187,7 @@ def _rope(f: Fields, where: str) -> Rope:
     elif kind != "default":
         raise SpecError(f"{where}: rope_scaling of type '{kind}' is not supported.")
     r.done()
-    return Rope(theta=theta, scaling=scaling)
+    return Rope(theta=theta, scaling=scaling, part=part)
 
 
 def _yarn(r: Fields, original: int) -> Yarn:
@@ -183,6 +222,8 @@ def write_lm(decoder: LanguageModel, keys: Keys) -> Json:
     """The config of transformers for a decoder whose tensors are named by `keys`; SpecError if no class computes it."""
     if not isinstance(decoder, Decoder):
         raise SpecError(f"The config of a {type(decoder).__name__} cannot be written; save it in our own form.")
+    if isinstance(decoder.ffn, MoE) or decoder.swaps:
+        raise SpecError("The config of a decoder with experts cannot be written; save it in our own form.")
     kind = _kind(decoder, keys)
     config: Json = {
         "model_type": kind,
@@ -198,12 +239,16 @@ def write_lm(decoder: LanguageModel, keys: Keys) -> Json:
         "rope_theta": decoder.rope.theta,
         "rope_scaling": _scaling(decoder.rope),
     }
-    config["layer_norm_eps" if decoder.parallel else "rms_norm_eps"] = decoder.norm.eps
+    config["layer_norm_eps" if isinstance(decoder.norm, LayerNorm) else "rms_norm_eps"] = decoder.norm.eps
+    if kind in _PARTIAL:
+        config["partial_rotary_factor"] = decoder.rope.part
+    if kind == "stablelm":
+        config["use_qkv_bias"] = decoder.qkv_bias
     if kind in ("llama", "mistral"):
         config["head_dim"] = decoder.head_width
     if kind in ("llama", "cohere"):
         config["attention_bias"] = decoder.qkv_bias
-    if decoder.parallel:
+    if kind == "cohere":
         config["logit_scale"] = decoder.logit_scale
     if isinstance(decoder.rope.scaling, LongRope):
         config["original_max_position_embeddings"] = decoder.rope.scaling.original
@@ -220,10 +265,9 @@ def write_lm(decoder: LanguageModel, keys: Keys) -> Json:
 
 
 def _kind(decoder: Decoder, keys: Keys) -> str:
-    if decoder.parallel:
-        return "cohere"
-    if keys == PHI3_HF:
-        return "phi3"
+    named = {"cohere": COHERE_HF, "phi3": PHI3_HF, "phi": PHI_HF, "stablelm": STABLELM_HF}
+    if known := [kind for kind, table in named.items() if table == keys]:
+        return known[0]
     if decoder.qkv_bias and not decoder.o_bias:
         return "qwen2"
     return "llama" if decoder.window is None else "mistral"

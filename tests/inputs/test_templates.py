@@ -97,6 +97,11 @@ GOLDEN = {  # with TALK, ready for the next reply
     "PALIGEMMA": "<image><bos>What is it?\nA cat.<eos>Sure?\n",
     "KOSMOS_2": "<s><image><image></image> <grounding> What is it?A cat.</s><grounding> Sure?",
     "KOSMOS_2_PLAIN": "<s><image><image></image> What is it?A cat.</s>Sure?",
+    "ARIA": "<|im_start|>user\n<fim_prefix><|img|><fim_suffix>What is it?<|im_end|>\n<|im_start|>assistant\nA cat.<|im_end|>\n"
+    "<|im_start|>user\nSure?<|im_end|>\n<|im_start|>assistant\n",
+    "MOE_LLAVA": f"{USER} USER: <image>\nWhat is it? ASSISTANT: A cat.<|endoftext|>USER: Sure? ASSISTANT:",
+    "CONTINUED": "<image>\nWhat is it?A cat.<|endoftext|>Sure?",
+    "PHI_2": "Instruct: <image>\nWhat is it?\nOutput: A cat.<|endoftext|>Instruct: Sure?\nOutput:",
     "FUYU": "|SPEAKER|<s>What is it?<0x04>A cat.|ENDOFTEXT|Sure?<0x04>",
     "BLIP_2_OPT": "<image></s>Question: What is it? Answer: A cat.\nQuestion: Sure? Answer:",
     "BLIP_2_OPT_CAPTION": "<image></s>What is it? A cat.\nSure?",

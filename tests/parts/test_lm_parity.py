@@ -31,6 +31,7 @@ LONG = {
     "rope_theta": 10000.0,
 }
 LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 16}
+PHI = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.4}
 CASES = {
     "llama": (hf.LlamaConfig, hf.LlamaForCausalLM, {}),
     "llama-tied-biased": (hf.LlamaConfig, hf.LlamaForCausalLM, {"tie_word_embeddings": True, "attention_bias": True}),
@@ -58,6 +59,9 @@ CASES = {
     "phi3-longrope": (
         hf.Phi3Config, hf.Phi3ForCausalLM, {"rope_parameters": LONG, "original_max_position_embeddings": 32},
     ),
+    "stablelm": (hf.StableLmConfig, hf.StableLmForCausalLM, {"head_dim": 8, "use_qkv_bias": True}),
+    "phi": (hf.PhiConfig, hf.PhiForCausalLM, {"rope_parameters": PHI, "hidden_size": 64, "num_key_value_heads": 4}),
+    "aria_text": (hf.AriaTextConfig, hf.AriaTextForCausalLM, {"moe_num_experts": 6, "moe_topk": 3}),
     "cohere": (hf.CohereConfig, hf.CohereForCausalLM, {"logit_scale": 0.25}),
     "cohere-biased": (hf.CohereConfig, hf.CohereForCausalLM, {"attention_bias": True, "num_key_value_heads": 4}),
 }  # fmt: skip

@@ -11,11 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anyvlm.errors import AnyVLMError, SpecError, WeightsError
+from anyvlm.keys import Keys
 from anyvlm.parts.act import Act
+from anyvlm.parts.catalog.aria import ARIA_HF, ARIA_LM
 from anyvlm.parts.catalog.clip import CLIP_HF, SIGLIP_HF
 from anyvlm.parts.catalog.llama import LLAMA_HF
+from anyvlm.parts.catalog.phi import PHI_2, PHI_HF
+from anyvlm.parts.catalog.stablelm import STABLELM_2_1_6B, STABLELM_HF
 from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.lm import Decoder
+from anyvlm.parts.moe import MoE
 from anyvlm.parts.norm import RMSNorm
 from anyvlm.parts.rope import Linear, Llama3, Rope, Yarn
 from anyvlm.parts.vision.vit import ViT
@@ -45,6 +50,19 @@ def test_class_defaults(kind: str) -> None:
     whole = hf.AutoConfig.for_model(kind).to_dict()
     del whole["rope_parameters"]  # Cohere's default base has changed since the published files left it out
     assert read_lm({"model_type": kind}) == read_lm(whole)
+
+
+@pytest.mark.parametrize(("decoder", "keys"), [(PHI_2, PHI_HF), (STABLELM_2_1_6B, STABLELM_HF)])
+def test_decoders_of_which_a_share_of_a_head_turns_are_written(decoder: Decoder, keys: Keys) -> None:
+    assert read_lm(json.loads(json.dumps(write_lm(decoder, keys)))) == decoder
+
+
+def test_experts_are_read_and_not_written() -> None:
+    with pytest.raises(SpecError, match="experts cannot be written"):
+        write_lm(ARIA_LM, ARIA_HF)
+    old = {"model_type": "aria_text", "intermediate_size": 99, "moe_intermediate_size": 1664, "moe_z_loss_coeff": 1e-5}
+    ffn = read_lm(old).ffn
+    assert isinstance(ffn, MoE) and ffn.expert.hidden == 1664 and ffn.shared == GLU(hidden=2 * 1664)
 
 
 WRONG = {

@@ -57,6 +57,33 @@ AYA = {
     "logit_scale": 0.0625,
     "use_qk_norm": False,
 }
+PHI_2 = {
+    "model_type": "phi",
+    "vocab_size": 51200,
+    "hidden_size": 2560,
+    "intermediate_size": 10240,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "hidden_act": "gelu_new",
+    "max_position_embeddings": 2048,
+    "layer_norm_eps": 1e-5,
+    "partial_rotary_factor": 0.4,
+}
+STABLELM_2 = {
+    "model_type": "stablelm",
+    "vocab_size": 100352,
+    "hidden_size": 2048,
+    "intermediate_size": 5632,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 32,
+    "max_position_embeddings": 4096,
+    "layer_norm_eps": 1e-5,
+    "partial_rotary_factor": 0.25,
+    "rope_theta": 10000,
+    "use_qkv_bias": True,
+    "use_parallel_residual": False,
+}
 YI_6B = LLAMA_7B | {"vocab_size": 64000, "num_key_value_heads": 4, "rope_theta": 5000000.0}
 YI_34B = YI_6B | {
     "hidden_size": 7168,
@@ -106,6 +133,7 @@ LM = {
     "aya-23-8b": AYA,
     "llama-3-8b-instruct": LLAMA_3,
     "mistral-7b-instruct-v0.2": MISTRAL_V0_2,
+    "phi-2": PHI_2,
     "phi-3-mini-4k-instruct": PHI_3,
     "qwen2.5-0.5b-instruct": _qwen(896, 4864, 24, 14, 2, 151936),
     "qwen2.5-1.5b-instruct": _qwen(1536, 8960, 28, 12, 2, 151936),
@@ -116,6 +144,7 @@ LM = {
     "smollm2-135m-instruct": _smollm(576, 1536, 30, 9, 3),
     "smollm2-360m-instruct": _smollm(960, 2560, 32, 15, 5),
     "smollm2-1.7b-instruct": _smollm(2048, 8192, 24, 32, 32, 130000),
+    "stablelm-2-1.6b": STABLELM_2,
     "yi-6b-chat": YI_6B,
     "yi-34b-chat": YI_34B,
 }

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from anyvlm.parts.attention import attend
 from anyvlm.parts.cache import Cache
-from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.memory import Insert, Recall, remembered
+from anyvlm.parts.moe import FFN
 from anyvlm.parts.norm import Norm
 
 
@@ -30,7 +30,7 @@ class GatedCross(Insert):
     heads: int
     kv_heads: int
     head: int
-    ffn: MLP | GLU
+    ffn: FFN
     norm: Norm
     head_norm: Norm | None = None
     ffn_always: bool = True
