@@ -135,7 +135,8 @@ class System(Spec):
     """A named VLM: everything that reproduces it.
 
     `placeholder`: the token whose places image rows take in prompt ids. `attention`: "causal", or "prefix" where all tokens
-    before the answer see each other. `boxes`: how its text writes boxes. `tokenizer`: the source it is read from.
+    before the answer see each other. `boxes`: how its text writes boxes. `tokenizer`: the source it is read from;
+    `new_tokens`: control tokens that its files lack and that come behind its last, in this order.
     `fresh`: globs of parameters that no checkpoint fills. A language model alone is a System without streams.
     """
 
@@ -148,6 +149,7 @@ class System(Spec):
     attention: Literal["causal", "prefix"] = "causal"
     boxes: Boxes | None = None
     tokenizer: Source | None = None
+    new_tokens: tuple[str, ...] = ()
     checkpoints: tuple[Checkpoint, ...] = ()
     fresh: tuple[str, ...] = ()
     stages: tuple[Stage, ...] = ()

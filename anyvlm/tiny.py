@@ -9,6 +9,7 @@ from anyvlm.inputs.mosaic import Mosaic
 from anyvlm.inputs.native import Native
 from anyvlm.inputs.policy import ImagePolicy, Policy
 from anyvlm.inputs.tiles import AnyRes, Canvas
+from anyvlm.parts.alibi import AlibiDecoder
 from anyvlm.parts.connect.perceiver import Perceiver
 from anyvlm.parts.features import Connector, Encoder
 from anyvlm.parts.insert.gated import GatedCross
@@ -44,6 +45,11 @@ def _language(lm: LanguageModel, vocab: int, depth: int) -> LanguageModel:
     match lm:
         case Decoder():
             return _decoder(lm, vocab, depth)
+        case AlibiDecoder():
+            inserts = tuple(_insert(insert, depth) for insert in lm.inserts)
+            return lm.but(
+                vocab=vocab, width=WIDTH, depth=depth, heads=WIDTH // HEAD, ffn__hidden=HIDDEN, context=512, inserts=inserts
+            )
     raise SpecError(f"tiny() does not know how to shrink the language model {type(lm).__name__}; tell it in anyvlm/tiny.py.")
 
 

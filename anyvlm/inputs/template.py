@@ -49,6 +49,7 @@ class Template(Spec):
     user_close: str
     user_again: str = ""  # before the second and later user_open
     text_open: str = ""  # after user_open, where the turn begins with text and not with a picture (Idefics3)
+    text_ahead: str = ""  # before the first text of every user turn, behind pictures that stand before it (OpenFlamingo)
     answer_open: str
     answer_space: str = ""
     answer_end: str
@@ -108,7 +109,7 @@ class Template(Spec):
         if parts and isinstance(parts[0], str):
             yield from self._format(self.text_open)
         previous: object = None
-        for part in parts:
+        for n, part in enumerate(parts):
             if not isinstance(part, str):
                 if not (self.image_shared and isinstance(previous, Picture)):
                     yield from self._format(self.image_open)
@@ -117,6 +118,8 @@ class Template(Spec):
             else:
                 yield from self._format(behind)
                 behind = ""
+                if not any(isinstance(before, str) for before in parts[:n]):
+                    yield from self._format(self.text_ahead)
                 if self.user_text:
                     yield Piece("\n" * isinstance(previous, str) + part, "user")
             previous = part

@@ -228,6 +228,26 @@ FUYU = Template(
 )
 """Fuyu: the picture, "<s>", the text, and the byte 4, which begins the answer (transformers processing_fuyu.py)."""
 
+OPEN_FLAMINGO = Template(
+    user_open="",
+    user_close="",
+    image_close="",
+    image_place="inline",
+    answer_open="",
+    answer_end="<|endofchunk|>",
+    specials=("<|endofchunk|>",),
+    stop=("<|endofchunk|>",),
+)
+"""OpenFlamingo: pictures and text as they come. Turns of user and assistant are worked examples: the end of a chunk stands
+behind each answer, nothing before the first picture."""
+
+OPEN_FLAMINGO_VQA = OPEN_FLAMINGO.but(text_ahead="Question:", answer_open=" Short answer:")
+"""The format in which it was asked (mlfoundations/open_flamingo 655f693 open_flamingo/eval/models/open_flamingo.py,
+``get_vqa_prompt``)."""
+
+OPEN_FLAMINGO_CAPTION = OPEN_FLAMINGO.but(answer_open="Output:")
+"""The same for captions and classes (``get_caption_prompt``, ``get_imagenet_prompt``): a turn is a picture alone."""
+
 # Language models ------------------------------------------------------------------------------------------------------
 
 QWEN2 = Template(
@@ -254,6 +274,16 @@ QWEN2_VL = QWEN2.but(
     specials=("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"),
 )
 """Qwen2-VL and Qwen2.5-VL (the chat template of their tokenizer_config.json; the same for all sizes)."""
+
+NEOX = Template(
+    user_open="",
+    user_close="",
+    answer_open="",
+    answer_end="<|endoftext|>",
+    specials=("<|endoftext|>",),
+    stop=("<|endoftext|>",),
+)
+"""Base models with GPT-NeoX's tokenizer (MPT, RedPajama-INCITE): text to go on with, without a format."""
 
 SMOLLM2 = QWEN2.but(system="You are a helpful AI assistant named SmolLM, trained by Hugging Face")
 

@@ -16,9 +16,10 @@ from anyvlm.parts.attention import attend
 from anyvlm.parts.cache import Cache, allocate
 from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.init import normal
-from anyvlm.parts.language import LM, Context, LanguageModel
+from anyvlm.parts.language import Context, LanguageModel
 from anyvlm.parts.norm import Norm, RMSNorm
 from anyvlm.parts.rope import Rope, rotate
+from anyvlm.parts.stack import StackLM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,48 +144,24 @@ class _ScaledEmbedding(nn.Embedding):
         return super().forward(ids) * float(torch.tensor(self.scale, dtype=self.weight.dtype))
 
 
-class DecoderLM(LM):
+class DecoderLM(StackLM):
     """Blocks with rotary positions."""
 
     spec: Decoder
 
     def __init__(self, spec: Decoder, memories: Mapping[str, int]) -> None:
-        super().__init__(spec)
+        block = _ParallelBlock if spec.parallel else _Block
+        super().__init__(spec, (block(spec, layer) for layer in range(spec.depth)), spec.norm, memories)
         if spec.embed_scale != 1.0:
             self.embed = _ScaledEmbedding(spec.vocab + spec.silent, spec.width, spec.embed_scale)
-        block = _ParallelBlock if spec.parallel else _Block
-        self.blocks = nn.ModuleList(block(spec, layer) for layer in range(spec.depth))
-        self.inserts = nn.ModuleList(i.build(spec.width, memories[i.memory]) for i in spec.inserts for _ in i.layers)
-        self._before = _before(spec)
-        self.norm = spec.norm.build(spec.width)
-        self.head = nn.Linear(spec.width, spec.vocab, bias=False)
-        if spec.tied:
-            self.head.weight = self.embed.weight
+            if spec.tied:
+                self.head.weight = self.embed.weight
 
     def tables(self, pos_PBT: Tensor, dtype: torch.dtype) -> tuple[Tensor, ...]:
         """cos and sin for `rotate`, (B, 1, T, h) each."""
         return tuple(table.to(dtype) for table in self.spec.rope.tables(pos_PBT, self.spec.head_width))
 
-    def run(self, x_BTD: Tensor, at: Context) -> Tensor:
-        """All blocks, and the inserts in front of them."""
-        x = x_BTD
-        for layer, block in enumerate(self.blocks):
-            for n, memory in self._before.get(layer, ()):
-                x = self.inserts[n](x, at.recalls.get(memory), at.cache, n)
-            x = block(x, at)
-        out: Tensor = self.norm(x)
-        return out
-
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., D) -> (..., V)."""
         out = super().logits(hidden)
         return out if self.spec.logit_scale == 1.0 else out * self.spec.logit_scale
-
-
-def _before(spec: Decoder) -> dict[int, list[tuple[int, str]]]:
-    """For blocks with inserts before them: the numbers of these and the memory each reads."""
-    out: dict[int, list[tuple[int, str]]] = {}
-    places = [(layer, insert.memory) for insert in spec.inserts for layer in insert.layers]
-    for n, (layer, memory) in enumerate(places):
-        out.setdefault(layer, []).append((n, memory))
-    return out
