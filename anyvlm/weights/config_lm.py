@@ -1,4 +1,5 @@
-"""Decoders in Hugging Face's ``config.json``, both ways: Llama, Mistral, Qwen2, Phi-3, Cohere.
+"""Decoders in Hugging Face's ``config.json``, both ways: Llama, Mistral, Qwen2, Phi-3, Cohere (MPT and
+GPT-NeoX: `config_mosaic`).
 
 Both the published files (`rope_theta`, `rope_scaling`) and those of transformers 5 (`rope_parameters`) are read. Fields equal
 to the default of their class may be missing. Source: transformers ``configuration_*.py``, ``modeling_rope_utils.py``.
@@ -6,19 +7,22 @@ to the default of their class may be missing. Source: transformers ``configurati
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import isclose, log, sqrt
 
 from anyvlm.errors import SpecError
 from anyvlm.keys import Keys
 from anyvlm.parts.act import Act
 from anyvlm.parts.catalog.llama import COHERE_HF, LLAMA_HF, PHI3_HF
+from anyvlm.parts.catalog.mpt import MPT_HF
+from anyvlm.parts.catalog.neox import NEOX_HF
 from anyvlm.parts.ffn import GLU
 from anyvlm.parts.language import LanguageModel
 from anyvlm.parts.lm import Decoder
 from anyvlm.parts.norm import LayerNorm, RMSNorm
 from anyvlm.parts.rope import Linear, Llama3, LongRope, Rope, Yarn
 from anyvlm.spec import Json
+from anyvlm.weights.config_mosaic import read_mpt, read_neox
 from anyvlm.weights.fields import Fields
 
 ACTS: dict[str, Act] = {
@@ -67,15 +71,22 @@ KEYS: dict[str, Keys] = {
     "qwen2": LLAMA_HF,
     "phi3": PHI3_HF,
     "cohere": COHERE_HF,
+    "mpt": MPT_HF,
+    "gpt_neox": NEOX_HF,
 }
 """The key table of each model_type that can be read."""
 
 
-def read_lm(data: Mapping[str, object], where: str = "config.json") -> Decoder:
+_OTHERS: dict[str, Callable[[Mapping[str, object], str], LanguageModel]] = {"mpt": read_mpt, "gpt_neox": read_neox}
+
+
+def read_lm(data: Mapping[str, object], where: str = "config.json") -> LanguageModel:
     """The decoder a config describes. Raises SpecError naming the field that is unknown or cannot be honoured."""
     kind = str(data.get("model_type", "llama"))
+    if kind in _OTHERS:
+        return _OTHERS[kind](data, where)
     if kind not in _DEFAULTS:
-        raise SpecError(f"{where}: model_type '{kind}' is not a decoder known here; known are {', '.join(_DEFAULTS)}.")
+        raise SpecError(f"{where}: model_type '{kind}' is not a decoder known here; known are {', '.join(KEYS)}.")
     f = Fields(data, _DEFAULTS[kind], where)
     heads, depth, width = (f.need(n, int) for n in ("num_attention_heads", "num_hidden_layers", "hidden_size"))
     head = f.maybe("head_dim", int)
