@@ -11,14 +11,17 @@ from anyvlm.inputs.policy import ImagePolicy, Policy
 from anyvlm.inputs.tiles import AnyRes, Canvas
 from anyvlm.parts.alibi import AlibiDecoder
 from anyvlm.parts.connect.perceiver import Perceiver
+from anyvlm.parts.connect.resampler import Resampler
 from anyvlm.parts.features import Connector, Encoder
 from anyvlm.parts.insert.gated import GatedCross
 from anyvlm.parts.language import LanguageModel
 from anyvlm.parts.lm import Decoder
 from anyvlm.parts.memory import Insert
+from anyvlm.parts.relative import RelativeDecoder
 from anyvlm.parts.rope import LongRope, Rope
 from anyvlm.parts.vision.axial import AxialViT
 from anyvlm.parts.vision.native import NativeViT
+from anyvlm.parts.vision.nfnet import NFNet
 from anyvlm.parts.vision.tiled import TiledViT
 from anyvlm.parts.vision.vit import ViT
 from anyvlm.system import Stream, System, VisionSystem
@@ -45,7 +48,7 @@ def _language(lm: LanguageModel, vocab: int, depth: int) -> LanguageModel:
     match lm:
         case Decoder():
             return _decoder(lm, vocab, depth)
-        case AlibiDecoder():
+        case AlibiDecoder() | RelativeDecoder():
             inserts = tuple(_insert(insert, depth) for insert in lm.inserts)
             return lm.but(
                 vocab=vocab, width=WIDTH, depth=depth, heads=WIDTH // HEAD, ffn__hidden=HIDDEN, context=512, inserts=inserts
@@ -78,6 +81,8 @@ def _insert(insert: Insert, depth: int) -> Insert:
 def _connector(connector: Connector) -> Connector:
     if isinstance(connector, Perceiver):
         return connector.but(queries=4, depth=2, heads=2, head=HEAD, ffn__hidden=HIDDEN)
+    if isinstance(connector, Resampler):
+        return connector.but(inside=WIDTH, inner=_connector(connector.inner))
     return connector
 
 
@@ -108,6 +113,8 @@ def _encoder(encoder: Encoder) -> Encoder:
         case NativeViT():
             window = None if encoder.window is None else SIDE
             return encoder.but(width=WIDTH, heads=WIDTH // HEAD, window=window, ffn__hidden=HIDDEN)
+        case NFNet():
+            return encoder.but(widths=(16, 16, WIDTH, WIDTH), depths=(1, 2, 1, 1), final=WIDTH, group=HEAD)
         case AxialViT():
             return encoder.but(width=WIDTH, heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
     return encoder

@@ -228,6 +228,21 @@ FUYU = Template(
 )
 """Fuyu: the picture, "<s>", the text, and the byte 4, which begins the answer (transformers processing_fuyu.py)."""
 
+FLAMINGO = Template(
+    bos="<BOS>",
+    user_open="",
+    user_close="",
+    image_close="",
+    image_place="inline",
+    text_ahead="Question: ",
+    answer_open=" Answer:",
+    answer_space=" ",
+    answer_end="<EOC>",
+    specials=("<BOS>", "<EOC>"),
+    stop=("<EOC>",),
+)
+"""Flamingo's form of visual questions, from the paper (its figures and appendix); nothing of it was published to compare."""
+
 OPEN_FLAMINGO = Template(
     user_open="",
     user_close="",
