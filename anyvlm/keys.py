@@ -123,7 +123,7 @@ class Partial(Op):
     """
 
     heads: Size
-    part: float
+    part: float | str  # or the name of a field
 
     def load(self, tensors: Sequence[Tensor], part: Spec) -> tuple[Tensor, ...]:
         return tuple(self._swapped(t, part, inverse=False) for t in tensors)
@@ -134,7 +134,7 @@ class Partial(Op):
     def _swapped(self, tensor: Tensor, part: Spec, inverse: bool) -> Tensor:
         each = tensor.unflatten(0, (_number(self.heads, part), -1))
         half = each.shape[1] // 2
-        turning = int(half * self.part)
+        turning = int(half * (getattr(part, self.part) if isinstance(self.part, str) else self.part))
         a, b = (turning, half - turning) if inverse else (turning, turning)
         first, second, third, last = each.split([a, b, half - b, half - a], 1)
         return _cat([first, third, second, last], 1).reshape(tensor.shape)

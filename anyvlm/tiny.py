@@ -51,7 +51,7 @@ def _language(lm: LanguageModel, vocab: int, depth: int) -> LanguageModel:
         case AlibiDecoder() | RelativeDecoder():
             inserts = tuple(_insert(insert, depth) for insert in lm.inserts)
             return lm.but(
-                vocab=vocab, width=WIDTH, depth=depth, heads=WIDTH // HEAD, ffn__hidden=HIDDEN, context=512, inserts=inserts
+                vocab=vocab, width=WIDTH, depth=depth, heads=WIDTH // HEAD, ffn__hidden=2 * WIDTH, context=512, inserts=inserts
             )
     raise SpecError(f"tiny() does not know how to shrink the language model {type(lm).__name__}; tell it in anyvlm/tiny.py.")
 

@@ -57,7 +57,8 @@ class _Attention(nn.Module):
 
     def project(self, x_BTD: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values, each (B, T, D)."""
-        return self.qkv(x_BTD).chunk(3, -1)
+        qkv: Tensor = self.qkv(x_BTD)
+        return qkv.chunk(3, -1)
 
     def forward(self, x_BTD: Tensor, at: Context) -> Tensor:
         q, k, v = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in self.project(x_BTD))

@@ -1,6 +1,6 @@
 """One decoder for the Llama family and its neighbours. Variation enters through specs, never through names.
 
-Sources: transformers `modeling_{llama,mistral,qwen2,phi3,cohere,gemma,persimmon}.py`.
+Sources: transformers `modeling_{llama,mistral,qwen2,phi3,cohere,gemma,persimmon,gpt_neox}.py`.
 Shape letters: B batch, T tokens, S keys, D width, H heads, G key/value heads, h head width, V vocabulary.
 """
 
@@ -27,8 +27,8 @@ class Decoder(LanguageModel):
     """A decoder-only language model.
 
     `head`: width of one attention head (width / heads where None). `parallel`: attention and feed-forward read the same
-    norm and are added together (Cohere). `window`: how far back a token looks (None: everything), in the layers
-    `windowed` (None: all). `logit_scale`: factor on the logits.
+    norm and are added together (Cohere), or, with `two_norms`, a norm each (GPT-NeoX). `window`: how far back a token looks
+    (None: everything), in the layers `windowed` (None: all). `logit_scale`: factor on the logits.
     `embed_scale`: factor on the embeddings of text (Gemma: sqrt(width)); rows of pictures enter as they are. `qk_norm`: a norm
     on every head of the queries, and another on those of the keys.
     """
@@ -41,6 +41,7 @@ class Decoder(LanguageModel):
     qkv_bias: bool = False
     o_bias: bool = False
     parallel: bool = False
+    two_norms: bool = False
     window: int | None = None
     windowed: tuple[int, ...] | None = None
     logit_scale: float = 1.0
@@ -56,6 +57,11 @@ class Decoder(LanguageModel):
     def axes(self) -> int:
         """One, or three for time, height and width."""
         return self.rope.axes
+
+    @property
+    def turning(self) -> float:
+        """The share of a head that turns."""
+        return self.rope.part
 
     def build(self, memories: Mapping[str, int] | None = None) -> DecoderLM:
         """The module. `memories`: width of the rows of each memory that its inserts read."""
@@ -133,6 +139,17 @@ class _ParallelBlock(nn.Module):
         return out
 
 
+class _TwinBlock(nn.Module):
+    def __init__(self, spec: Decoder, layer: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = spec.norm.build(spec.width), spec.norm.build(spec.width)
+        self.attn, self.ffn = _attention(spec, layer), spec.ffn.build(spec.width)
+
+    def forward(self, x: Tensor, at: Context) -> Tensor:
+        out: Tensor = x + self.attn(self.norm1(x), at) + self.ffn(self.norm2(x))
+        return out
+
+
 class _ScaledEmbedding(nn.Embedding):
     """Rows times a factor, which is rounded to the dtype of the weights (as transformers' Gemma does)."""
 
@@ -150,7 +167,7 @@ class DecoderLM(StackLM):
     spec: Decoder
 
     def __init__(self, spec: Decoder, memories: Mapping[str, int]) -> None:
-        block = _ParallelBlock if spec.parallel else _Block
+        block = (_TwinBlock if spec.two_norms else _ParallelBlock) if spec.parallel else _Block
         super().__init__(spec, (block(spec, layer) for layer in range(spec.depth)), spec.norm, memories)
         if spec.embed_scale != 1.0:
             self.embed = _ScaledEmbedding(spec.vocab + spec.silent, spec.width, spec.embed_scale)

@@ -65,7 +65,7 @@ class _Attention(nn.Module):
         away_BTS = (pos_BT[:, :, None] - pos_BS[:, None, :]).clamp_min(0)
         waves_MD = _waves(int(away_BTS.max()) + 1, self.far.in_features).to(q_BHTh)
         far_HMh = self.far(waves_MD).unflatten(-1, (self.heads, -1)).transpose(0, 1)
-        every_BHTM = q_BHTh @ far_HMh.transpose(1, 2) * q_BHTh.shape[-1] ** -0.5
+        every_BHTM: Tensor = q_BHTh @ far_HMh.transpose(1, 2) * q_BHTh.shape[-1] ** -0.5
         return every_BHTM.gather(-1, away_BTS[:, None].expand(-1, self.heads, -1, -1))
 
 

@@ -24,6 +24,8 @@ _CLASSES = {
     "qwen2": "Qwen2ForCausalLM",
     "phi3": "Phi3ForCausalLM",
     "cohere": "CohereForCausalLM",
+    "mpt": "MptForCausalLM",
+    "gpt_neox": "GPTNeoXForCausalLM",
     "clip_vision_model": "CLIPVisionModel",
     "siglip_vision_model": "SiglipVisionModel",
     "dinov2": "Dinov2Model",

@@ -22,7 +22,7 @@ from anyvlm.parts.lm import Decoder
 from anyvlm.parts.norm import LayerNorm, RMSNorm
 from anyvlm.parts.rope import Linear, Llama3, LongRope, Rope, Yarn
 from anyvlm.spec import Json
-from anyvlm.weights.config_mosaic import read_mpt, read_neox
+from anyvlm.weights.config_mosaic import read_mpt, read_neox, write_mpt, write_neox
 from anyvlm.weights.fields import Fields
 
 ACTS: dict[str, Act] = {
@@ -190,8 +190,13 @@ def _gain(r: Fields, ours: float) -> None:
 # Writing --------------------------------------------------------------------------------------------------------------
 
 
+_WRITERS = ((MPT_HF, write_mpt), (NEOX_HF, write_neox))
+
+
 def write_lm(decoder: LanguageModel, keys: Keys) -> Json:
     """The config of transformers for a decoder whose tensors are named by `keys`; SpecError if no class computes it."""
+    if writer := next((write for table, write in _WRITERS if table == keys), None):
+        return writer(decoder)
     if not isinstance(decoder, Decoder):
         raise SpecError(f"The config of a {type(decoder).__name__} cannot be written; save it in our own form.")
     kind = _kind(decoder, keys)

@@ -1,4 +1,4 @@
-"""MPT and GPT-NeoX in Hugging Face's ``config.json``. Sources: transformers ``configuration_{mpt,gpt_neox}.py``."""
+"""MPT and GPT-NeoX in Hugging Face's ``config.json``, both ways. Sources: transformers ``configuration_{mpt,gpt_neox}.py``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from anyvlm.errors import SpecError
 from anyvlm.parts.act import Act
 from anyvlm.parts.alibi import AlibiDecoder
 from anyvlm.parts.ffn import MLP
+from anyvlm.parts.language import LanguageModel
 from anyvlm.parts.lm import Decoder
 from anyvlm.parts.norm import LayerNorm
 from anyvlm.parts.rope import Rope
@@ -62,18 +63,15 @@ def read_mpt(data: Mapping[str, object], where: str) -> AlibiDecoder:
 
 
 def read_neox(data: Mapping[str, object], where: str) -> Decoder:
-    """GPT-NeoX whose halves follow one another and whose heads turn as a whole (RedPajama-INCITE)."""
+    """GPT-NeoX, Pythia, RedPajama-INCITE."""
     f = Fields(data, _NEOX, where)
-    f.only("use_parallel_residual", False)
-    rope = f.nested("rope_parameters", "rope_scaling")
-    r = Fields(rope, {"rope_type": "default"}, f"{where}: rope_parameters")
+    r = Fields(f.nested("rope_parameters", "rope_scaling"), {"rope_type": "default"}, f"{where}: rope_parameters")
     r.only("rope_type", "default")
     part, theta = f.need("rotary_pct", float), f.need("rotary_emb_base", float)
     part, theta = r.maybe("partial_rotary_factor", float) or part, r.maybe("rope_theta", float) or theta
     r.done()
-    if part != 1.0:
-        raise SpecError(f"{where}: heads of which a part of {part} turns (rotary_pct) are not supported; only 1.0.")
     heads, bias = f.need("num_attention_heads", int), f.need("attention_bias", bool)
+    parallel = f.need("use_parallel_residual", bool)
     decoder = Decoder(
         vocab=f.need("vocab_size", int),
         width=f.need("hidden_size", int),
@@ -83,10 +81,62 @@ def read_neox(data: Mapping[str, object], where: str) -> Decoder:
         ffn=MLP(hidden=f.need("intermediate_size", int), act=f.choice("hidden_act", _GELU)),
         context=f.need("max_position_embeddings", int),
         norm=LayerNorm(eps=f.need("layer_norm_eps", float)),
-        rope=Rope(theta=theta),
+        rope=Rope(theta=theta, part=part),
         tied=f.need("tie_word_embeddings", bool),
         qkv_bias=bias,
         o_bias=bias,
+        parallel=parallel,
+        two_norms=parallel,
     )
     f.done("classifier_dropout")
     return decoder
+
+
+def write_mpt(decoder: LanguageModel) -> Json:
+    """The config of transformers' MPT; SpecError if it does not compute this decoder."""
+    if not isinstance(decoder, AlibiDecoder) or decoder.ffn.hidden % decoder.width:
+        raise SpecError(_NONE.format(type(decoder).__name__, "MPT"))
+    config: Json = {
+        "model_type": "mpt",
+        "vocab_size": decoder.vocab,
+        "d_model": decoder.width,
+        "n_layers": decoder.depth,
+        "n_heads": decoder.heads,
+        "expansion_ratio": decoder.ffn.hidden // decoder.width,
+        "max_seq_len": decoder.context,
+        "layer_norm_epsilon": decoder.norm.eps,
+        "attn_config": {"alibi": True, "alibi_bias_max": decoder.slopes},
+    }
+    return _same(config, decoder, read_mpt(config, "config.json"), "MPT")
+
+
+def write_neox(decoder: LanguageModel) -> Json:
+    """The config of transformers' GPT-NeoX; SpecError if it does not compute this decoder."""
+    if not isinstance(decoder, Decoder) or decoder.ffn.act not in _GELU.values():
+        raise SpecError(_NONE.format(type(decoder).__name__, "GPT-NeoX"))
+    config: Json = {
+        "model_type": "gpt_neox",
+        "vocab_size": decoder.vocab,
+        "hidden_size": decoder.width,
+        "num_hidden_layers": decoder.depth,
+        "num_attention_heads": decoder.heads,
+        "intermediate_size": decoder.ffn.hidden,
+        "hidden_act": next(theirs for theirs, ours in _GELU.items() if ours == decoder.ffn.act),
+        "max_position_embeddings": decoder.context,
+        "layer_norm_eps": decoder.norm.eps,
+        "rotary_pct": decoder.rope.part,
+        "rotary_emb_base": decoder.rope.theta,
+        "tie_word_embeddings": decoder.tied,
+        "attention_bias": decoder.qkv_bias,
+        "use_parallel_residual": decoder.parallel,
+    }
+    return _same(config, decoder, read_neox(config, "config.json"), "GPT-NeoX")
+
+
+def _same(config: Json, decoder: LanguageModel, read: LanguageModel, kind: str) -> Json:
+    if decoder != read:
+        raise SpecError(_NONE.format(type(decoder).__name__, kind))
+    return config
+
+
+_NONE = "This {} is not what transformers' {} computes; save it in our own form."

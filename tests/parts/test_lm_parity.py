@@ -67,9 +67,14 @@ NEOX = {
     "use_parallel_residual": False,
     "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 1.0},
 }  # fmt: skip
+PYTHIA = {
+    "hidden_size": 64, "use_parallel_residual": True,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.25},
+}  # fmt: skip
 OTHERS = {
     "mpt-7b": lambda: hf.MptForCausalLM(hf.MptConfig(**MPT)),
     "mpt-6-heads": lambda: hf.MptForCausalLM(hf.MptConfig(**(MPT | {"d_model": 48, "n_heads": 6}))),
+    "pythia": lambda: hf.GPTNeoXForCausalLM(hf.GPTNeoXConfig(**(NEOX | PYTHIA), attn_implementation="eager")),
     "redpajama-incite-base-3b": lambda: hf.GPTNeoXForCausalLM(hf.GPTNeoXConfig(**NEOX, attn_implementation="eager")),
 }
 
