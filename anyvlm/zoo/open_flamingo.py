@@ -25,7 +25,7 @@ from anyvlm.weights.sources import Hub
 
 NORM = LayerNorm(eps=1e-5)
 EYE = Stream(
-    policy=ImagePolicy(size=(224, 224), fit="crop"),
+    policy=ImagePolicy(size=(224, 224), fit="crop", middle="even"),  # torchvision's, by open_clip
     encoder=CLIP_L_14.but(layers=(-1,)),
     connector=Perceiver(queries=64, depth=6, heads=8, head=64, ffn=MLP(hidden=4096, bias=False), norm=NORM),
     reach="last",

@@ -34,7 +34,7 @@ from anyvlm.system import VLM, Batch, Checkpoint, Pixels, System
 from anyvlm.weights.load import load_module
 from anyvlm.weights.sources import Directory
 from tests.parity import gap, pixels, record
-from tests.whole import bytes_and
+from tests.whole import bytes_and, noise
 
 HERE = Path(__file__).parent
 GOLDEN = json.loads((HERE / "open_flamingo.json").read_text())
@@ -143,6 +143,16 @@ def test_mosaic_gpt_alone(tmp_path: Path) -> None:
     assert worst <= 1e-5, worst
     for name in ("mpt-1b-redpajama-200b", "mpt-1b-redpajama-200b-dolly"):
         record("golden", name, worst, "mosaicml/examples 52cd4fe")
+
+
+@pytest.mark.parametrize(("width", "height", "seed"), [(59, 28, 0), (35, 50, 1), (70, 41, 3)])
+def test_pixels(width: int, height: int, seed: int) -> None:
+    """By torchvision 0.29.1: Resize, CenterCrop, ToTensor and Normalize as open_clip's `image_transform` composes them."""
+    policy = registry.system(SYSTEMS["mpt"][0]).streams["image"].policy.but(size=(28, 28))
+    theirs = LOGITS[f"pixels_{width}x{height}"]
+    assert gap(torch.from_numpy(policy.apply(noise(width, height, seed))), torch.from_numpy(theirs)) <= 1e-6
+    floor = policy.but(middle="floor").apply(noise(width, height, seed))
+    assert np.allclose(floor, theirs, atol=1e-6) == (width != 59 and width != 70)  # of these, half a pixel is left
 
 
 PICTURE = Picture("")
