@@ -63,16 +63,15 @@ class _Attention(nn.Module):
     def distant(self, q_BHTh: Tensor, pos_BT: Tensor, pos_BS: Tensor) -> Tensor:
         """(B, H, T, S): what a query makes of the distance of each key; later keys, hidden anyway, count as its place."""
         away_BTS = (pos_BT[:, :, None] - pos_BS[:, None, :]).clamp_min(0)
-        waves_MD = _waves(int(away_BTS.max()) + 1, self.far.in_features).to(q_BHTh)
-        far_HMh = self.far(waves_MD).unflatten(-1, (self.heads, -1)).transpose(0, 1)
+        waves_MD = _waves(torch.arange(int(away_BTS.max()) + 1, device=q_BHTh.device), self.far.in_features)
+        far_HMh = self.far(waves_MD.to(q_BHTh.dtype)).unflatten(-1, (self.heads, -1)).transpose(0, 1)
         every_BHTM: Tensor = q_BHTh @ far_HMh.transpose(1, 2) * q_BHTh.shape[-1] ** -0.5
         return every_BHTM.gather(-1, away_BTS[:, None].expand(-1, self.heads, -1, -1))
 
 
-def _waves(distances: int, width: int) -> Tensor:
-    """(M, D): sines, then cosines, of distances 0, 1 ..."""
-    freq = 10_000.0 ** (-torch.arange(0, width, 2) / width)
-    turns = torch.arange(distances)[:, None] * freq
+def _waves(distances_M: Tensor, width: int) -> Tensor:
+    """(M, D) in fp32: sines, then cosines."""
+    turns = distances_M[:, None] * 10_000.0 ** (-torch.arange(0, width, 2, device=distances_M.device) / width)
     return torch.cat([turns.sin(), turns.cos()], -1)
 
 

@@ -20,6 +20,8 @@ import torch
 from safetensors.torch import save_file
 
 from anyvlm import registry
+from anyvlm.generate.engine import Engine
+from anyvlm.generate.sampling import Sampling
 from anyvlm.inputs.messages import Message, Picture
 from anyvlm.inputs.plan import plan
 from anyvlm.inputs.templates import OPEN_FLAMINGO, OPEN_FLAMINGO_CAPTION, OPEN_FLAMINGO_VQA
@@ -47,6 +49,7 @@ SYSTEMS = {
 }
 HIDDEN = {"mosaic": 64, "neox": 48, "mpt": 128}
 IMAGE = 94
+NEOX_BUFFERS = "lang_encoder.gpt_neox.layers.1.decoder_layer.attention"
 
 
 def seeded(shapes: dict[str, list[int]], seed: int) -> dict[str, torch.Tensor]:
@@ -67,7 +70,9 @@ def small(case: str, folder: Path) -> System:
     for name, (shapes, seed) in files.items():
         (folder / name).mkdir()
         if name == "released":  # as the authors publish it
-            torch.save(seeded(shapes, seed), folder / name / "checkpoint.pt")
+            # GPT-NeoX of 2023 kept buffers, which were saved with the rest
+            buffers = [f"{NEOX_BUFFERS}.{n}" for n in ("bias", "masked_bias", "rotary_emb.inv_freq") if case == "neox"]
+            torch.save(seeded(shapes, seed) | {n: torch.ones(2) for n in buffers}, folder / name / "checkpoint.pt")
         else:
             save_file(seeded(shapes, seed), folder / name / "model.safetensors")
     (gated,), eye, every = system.lm.inserts, system.streams["image"], GOLDEN[case]["every"]
@@ -96,6 +101,16 @@ def layouts_of(case: str, layers: tuple[int, ...]) -> tuple[Layout, ...]:
     return (open_flamingo(keys, "gpt_neox.layers" if case == "neox" else "transformer.blocks", layers),)
 
 
+class Silent:
+    """A decoder of ids that stand for no text."""
+
+    def push(self, id: int) -> str:
+        return ""
+
+    def finish(self) -> str:
+        return ""
+
+
 def prompt(system: System, ids: list[int]) -> Batch:
     """The batch of one row of ids with its pictures."""
     places = [n for n, id in enumerate(ids) if id == IMAGE]
@@ -122,6 +137,9 @@ def test_logits_and_greedy_tokens(case: str, tmp_path: Path) -> None:
             logits[IMAGE] = -torch.inf  # the run chose another token, too
             assert logits.argmax() == expected
             whole.append(expected)
+        sampling = Sampling(max_tokens=32)
+        cached = Engine(module).generate(prompt(system, ids), sampling, decoders=[Silent()], ends=())
+        assert [delta.id for delta in cached] == GOLDEN[case]["tokens"][name]
     assert worst <= 1e-5, worst
     for name in SYSTEMS[case]:  # they differ in weights alone
         record("golden", name, worst, REFERENCE)
