@@ -53,7 +53,7 @@ def _flamingo(size: str, lm: RelativeDecoder, every: int) -> System:
         stages=(STAGE,),
         meta=Meta(
             paper="2204.14198", year=2022, license="unpublished", family="flamingo", row="flamingo",
-            summary=f"its weights are closed: NFNet-F6 and Chinchilla, a gated layer before every {every}. block.",
+            summary=f"its weights are closed: NFNet-F6 and Chinchilla, a gated layer before one block of {every}.",
         ),
     )  # fmt: skip
 

@@ -55,7 +55,7 @@ def _open(repo: str, lm: LanguageModel, every: int, keys: Keys, blocks: str, bas
         stages=(STAGE,),
         meta=Meta(
             paper="2308.01390", year=2023, license="MIT", family="flamingo", row="openflamingo",
-            summary=f"CLIP ViT-L/14 and {base}, a gated layer before every {every}. block; worked examples as turns.",
+            summary=f"CLIP ViT-L/14 and {base}, a gated layer before one block of {every}; worked examples are turns.",
         ),
     )  # fmt: skip
 
