@@ -153,7 +153,8 @@ class System(Spec):
 
     `placeholder`: the token whose places image rows take in prompt ids. `attention`: "causal", or "prefix" where all tokens
     before the answer see each other, or an encoder of the language model reads them. `boxes`: how its text writes places.
-    `masks`: the code in which it writes masks, whose weights are a file of their own. `tokenizer`: the source it is read from.
+    `masks`: the code in which it writes masks, whose weights are a file of their own. `tokenizer`: the source it is read from;
+    `new_tokens`: control tokens that its files lack and that come behind its last, in this order.
     `fresh`: globs of parameters that no checkpoint fills. A language model alone is a System without streams.
     """
 
@@ -167,6 +168,7 @@ class System(Spec):
     boxes: Boxes | None = None
     masks: MaskCode | None = None
     tokenizer: Source | None = None
+    new_tokens: tuple[str, ...] = ()
     checkpoints: tuple[Checkpoint, ...] = ()
     fresh: tuple[str, ...] = ()
     stages: tuple[Stage, ...] = ()

@@ -10,10 +10,12 @@ from anyvlm.inputs.mosaic import Mosaic
 from anyvlm.inputs.native import Native
 from anyvlm.inputs.policy import ImagePolicy, Policy
 from anyvlm.inputs.tiles import AnyRes, Canvas
+from anyvlm.parts.alibi import AlibiDecoder
 from anyvlm.parts.connect.latent import Latent
 from anyvlm.parts.connect.perceiver import Perceiver
 from anyvlm.parts.connect.qformer import QFormer, ReadingQFormer
 from anyvlm.parts.connect.queried import Queried
+from anyvlm.parts.connect.resampler import Resampler
 from anyvlm.parts.features import Connector, Encoder
 from anyvlm.parts.insert.gated import GatedCross
 from anyvlm.parts.language import LanguageModel
@@ -22,10 +24,12 @@ from anyvlm.parts.magneto import Magneto
 from anyvlm.parts.memory import Insert
 from anyvlm.parts.moe import FFN, MoE
 from anyvlm.parts.opt import OPT
+from anyvlm.parts.relative import RelativeDecoder
 from anyvlm.parts.rope import LongRope, Rope
 from anyvlm.parts.t5 import T5
 from anyvlm.parts.vision.axial import AxialViT
 from anyvlm.parts.vision.native import NativeViT
+from anyvlm.parts.vision.nfnet import NFNet
 from anyvlm.parts.vision.tiled import TiledViT
 from anyvlm.parts.vision.vit import ViT
 from anyvlm.system import Stream, System, VisionSystem
@@ -59,6 +63,11 @@ def _language(lm: LanguageModel, vocab: int, depth: int) -> LanguageModel:
             return lm.but(**small)
         case T5():
             return lm.but(**small, encoder_depth=depth, head=HEAD)
+        case AlibiDecoder() | RelativeDecoder():
+            inserts = tuple(_insert(insert, depth) for insert in lm.inserts)
+            return lm.but(
+                vocab=vocab, width=WIDTH, depth=depth, heads=WIDTH // HEAD, ffn__hidden=2 * WIDTH, context=512, inserts=inserts
+            )
     raise SpecError(f"tiny() does not know how to shrink the language model {type(lm).__name__}; tell it in anyvlm/tiny.py.")
 
 
@@ -105,6 +114,8 @@ def _connector(connector: Connector) -> Connector:
         return connector.but(queries=4, heads=WIDTH // HEAD)
     if isinstance(connector, Queried):
         return connector.but(queries=((SIDE, 3), (2 * SIDE, 5)), heads=WIDTH // HEAD)
+    if isinstance(connector, Resampler):
+        return connector.but(inside=WIDTH, inner=_connector(connector.inner))
     if isinstance(connector, QFormer):
         connector = connector.but(queries=4, inner=WIDTH, depth=3, layer__heads=2, layer__ffn__hidden=HIDDEN)
     return connector.but(words__vocab=512) if isinstance(connector, ReadingQFormer) else connector
@@ -137,6 +148,8 @@ def _encoder(encoder: Encoder) -> Encoder:
         case NativeViT():
             window = None if encoder.window is None else SIDE
             return encoder.but(width=WIDTH, heads=WIDTH // HEAD, window=window, ffn__hidden=HIDDEN)
+        case NFNet():
+            return encoder.but(widths=(16, 16, WIDTH, WIDTH), depths=(1, 2, 1, 1), final=WIDTH, group=HEAD)
         case AxialViT():
             return encoder.but(width=WIDTH, heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
     return encoder

@@ -60,6 +60,7 @@ class ImagePolicy(Policy):
                     are multiples of `multiple` (Fuyu)
     size: (height, width) of the result; the largest result for "keep" and "corner".
     short: target of the shorter edge before the crop; None is the shorter side of `size`.
+    middle: how half a pixel is rounded where the crop begins: "floor" (transformers), or "even" (torchvision).
     value = (pixel * rescale - mean) / std
     """
 
@@ -68,6 +69,7 @@ class ImagePolicy(Policy):
     short: int | None = None
     resample: Resample = "bicubic"
     fill: tuple[int, int, int] | None = None
+    middle: Literal["floor", "even"] = "floor"
     multiple: int = 1
     rescale: float = 1 / 255
     mean: Triple = CLIP_MEAN
@@ -105,7 +107,7 @@ class ImagePolicy(Policy):
             image = self._squeezed(image, width)
         pixels = np.asarray(self.resized(image, width, height))
         if self.fit in ("crop", "pad"):
-            pixels = _centre(pixels, self.size)
+            pixels = _centre(pixels, self.size, self.middle)
         if self.fit == "corner":
             pixels = self._cornered(pixels)
         return self.values(pixels)
@@ -172,7 +174,7 @@ def _up(length: int, multiple: int) -> int:
     return -(-length // multiple) * multiple
 
 
-def _centre(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def _centre(pixels: npt.NDArray[np.uint8], size: tuple[int, int], middle: str) -> npt.NDArray[np.uint8]:
     """The centre (h, w, 3) of pixels (H, W, 3), on black where it is larger; offsets as transformers' center_crop."""
     for axis, side in enumerate(size):
         have = pixels.shape[axis]
@@ -181,7 +183,8 @@ def _centre(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray
             gap = [(0, 0)] * 3
             gap[axis] = (before, side - have - before)
             pixels = np.pad(pixels, gap)
-        start = (pixels.shape[axis] - side) // 2
+        left = pixels.shape[axis] - side
+        start = left // 2 if middle == "floor" else round(left / 2)  # Python, too, rounds a half to the even side
         pixels = pixels.take(range(start, start + side), axis) if axis else pixels[start : start + side]
     return pixels
 
@@ -326,6 +329,8 @@ def preprocessor_from_policy(policy: Policy) -> Json:
     """The ``preprocessor_config.json`` of a policy; SpecError for what none of the four processors can say."""
     if not isinstance(policy, ImagePolicy) or policy.fit in ("keep", "corner"):
         raise SpecError("preprocessor: the CLIP, SigLIP, Bit and Llava processors know neither tiles nor pictures of any size.")
+    if policy.fit != "stretch" and policy.middle != "floor":
+        raise SpecError("preprocessor: the processors of transformers begin a crop at half a pixel rounded down, not to even.")
     height, width = policy.size
     sides: JsonValue = {"height": height, "width": width}
     config: Json = {

@@ -50,6 +50,7 @@ class Template(Spec):
     user_close: str
     user_again: str = ""  # before the second and later user_open
     text_open: str = ""  # after user_open, where the turn begins with text and not with a picture (Idefics3)
+    text_ahead: str = ""  # before the first text of every user turn, behind pictures that stand before it (OpenFlamingo)
     answer_open: str
     prompt_end: str = ""  # behind the last answer_open (T5: "</s>" ends what its encoder reads)
     answer_space: str = ""
@@ -116,7 +117,7 @@ class Template(Spec):
         if parts and not isinstance(parts[0], Picture):
             yield from self._format(self.text_open)
         previous: object = None
-        for part in parts:
+        for n, part in enumerate(parts):
             if isinstance(part, Picture):
                 if not (self.image_shared and isinstance(previous, Picture)):
                     yield from self._format(self.image_open)
@@ -125,6 +126,8 @@ class Template(Spec):
             else:
                 yield from self._format(behind)
                 behind = ""
+                if not any(isinstance(before, str) for before in parts[:n]):
+                    yield from self._format(self.text_ahead)
                 if isinstance(part, Region):
                     yield from regions(part)
                 elif self.user_text:

@@ -305,6 +305,42 @@ ARIA = Template(
 MOE_LLAVA = VICUNA_V1.but(bos="", answer_end="<|endoftext|>", specials=("<|endoftext|>",), stop=("<|endoftext|>",))
 """MoE-LLaVA with any language model (``phi``, ``stablelm``; ``qwen`` is ``phi``): vicuna_v1 with another end, no beginning."""
 
+
+FLAMINGO = Template(
+    bos="<BOS>",
+    user_open="",
+    user_close="",
+    image_close="",
+    image_place="inline",
+    text_ahead="Question: ",
+    answer_open=" Answer:",
+    answer_space=" ",
+    answer_end="<EOC>",
+    specials=("<BOS>", "<EOC>"),
+    stop=("<EOC>",),
+)
+"""Flamingo's form of visual questions, from the paper (its figures and appendix); nothing of it was published to compare."""
+
+OPEN_FLAMINGO = Template(
+    user_open="",
+    user_close="",
+    image_close="",
+    image_place="inline",
+    answer_open="",
+    answer_end="<|endofchunk|>",
+    specials=("<|endofchunk|>",),
+    stop=("<|endofchunk|>",),
+)
+"""OpenFlamingo: pictures and text as they come. Turns of user and assistant are worked examples: the end of a chunk stands
+behind each answer, nothing before the first picture."""
+
+OPEN_FLAMINGO_VQA = OPEN_FLAMINGO.but(text_ahead="Question:", answer_open=" Short answer:")
+"""The format in which it was asked (mlfoundations/open_flamingo 655f693 open_flamingo/eval/models/open_flamingo.py,
+``get_vqa_prompt``)."""
+
+OPEN_FLAMINGO_CAPTION = OPEN_FLAMINGO.but(answer_open="Output:")
+"""The same for captions and classes (``get_caption_prompt``, ``get_imagenet_prompt``): a turn is a picture alone."""
+
 # Language models ------------------------------------------------------------------------------------------------------
 
 QWEN2 = Template(
@@ -339,6 +375,17 @@ OPT_PLAIN = Template(
 
 T5_PLAIN = BLIP_2_T5.but(user_open="", user_close="")
 """Flan-T5, and InstructBLIP and the captioning BLIP-2 on it: the instruction and "</s>"."""
+
+
+NEOX = Template(
+    user_open="",
+    user_close="",
+    answer_open="",
+    answer_end="<|endoftext|>",
+    specials=("<|endoftext|>",),
+    stop=("<|endoftext|>",),
+)
+"""Base models with GPT-NeoX's tokenizer (MPT, RedPajama-INCITE): text to go on with, without a format."""
 
 SMOLLM2 = QWEN2.but(system="You are a helpful AI assistant named SmolLM, trained by Hugging Face")
 

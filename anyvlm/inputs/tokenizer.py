@@ -52,11 +52,19 @@ class Tokenizer:
     """A tokenizer of the `tokenizers` library, taken over: truncation, padding and post-processing are removed.
 
     source: a directory with tokenizer.json (tokenizer_config.json and generation_config.json are read beside it), that
-    file, or a `tokenizers.Tokenizer`; `bos` and `eos` name the first and last tokens where no file says so.
+    file, or a `tokenizers.Tokenizer`; `bos` and `eos` name the first and last tokens where no file says so; `new`: control
+    tokens to add behind the last, where they are not there yet.
     Raises WeightsError if the files are missing or damaged.
     """
 
-    def __init__(self, source: str | Path | tokenizers.Tokenizer, *, bos: str | None = None, eos: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        source: str | Path | tokenizers.Tokenizer,
+        *,
+        bos: str | None = None,
+        eos: Sequence[str] = (),
+        new: Sequence[str] = (),
+    ) -> None:
         self._directory: Path | None = None
         ends: list[object] = []
         if isinstance(source, tokenizers.Tokenizer):
@@ -76,7 +84,7 @@ class Tokenizer:
         self._inner.no_padding()
         self._post = self._inner.post_processor
         self._inner.post_processor = None  # it trims spaces off the offsets
-        ours = [tokenizers.AddedToken(text, special=True, normalized=False) for text in (_SLOT, _CUT)]
+        ours = [tokenizers.AddedToken(text, special=True, normalized=False) for text in (*new, _SLOT, _CUT)]
         self._inner.add_special_tokens(ours)
         added = self._inner.get_added_tokens_decoder()
         self._ours = frozenset(id for id, token in added.items() if token.content in (_SLOT, _CUT))

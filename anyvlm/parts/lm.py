@@ -1,6 +1,6 @@
 """One decoder for the Llama family and its neighbours. Variation enters through specs, never through names.
 
-Sources: transformers `modeling_{llama,mistral,qwen2,phi3,cohere,gemma,persimmon}.py`.
+Sources: transformers `modeling_{llama,mistral,qwen2,phi3,cohere,gemma,persimmon,gpt_neox}.py`.
 Shape letters: B batch, T tokens, S keys, D width, H heads, G key/value heads, h head width, V vocabulary.
 """
 
@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from anyvlm.parts.attention import attend
 from anyvlm.parts.cache import Cache, allocate
 from anyvlm.parts.init import normal
-from anyvlm.parts.language import LM, Context, LanguageModel
+from anyvlm.parts.language import Context, LanguageModel
 from anyvlm.parts.moe import FFN
 from anyvlm.parts.norm import Norm, RMSNorm
 from anyvlm.parts.rope import Rope, rotate
+from anyvlm.parts.stack import StackLM
 from anyvlm.spec import Spec
 
 
@@ -35,8 +36,8 @@ class Decoder(LanguageModel):
     """A decoder-only language model.
 
     `head`: width of one attention head (width / heads where None). `parallel`: attention and feed-forward read the same
-    norm and are added together (Cohere). `window`: how far back a token looks (None: everything), in the layers
-    `windowed` (None: all). `logit_scale`: factor on the logits.
+    norm and are added together (Cohere), or, with `two_norms`, a norm each (GPT-NeoX). `window`: how far back a token looks
+    (None: everything), in the layers `windowed` (None: all). `logit_scale`: factor on the logits.
     `embed_scale`: factor on the embeddings of text (Gemma: sqrt(width)); rows of pictures enter as they are. `qk_norm`: a norm
     on every head of the queries, and another on those of the keys. `swaps`: blocks whose feed-forward layer is another.
     """
@@ -49,6 +50,7 @@ class Decoder(LanguageModel):
     qkv_bias: bool = False
     o_bias: bool = False
     parallel: bool = False
+    two_norms: bool = False
     window: int | None = None
     windowed: tuple[int, ...] | None = None
     logit_scale: float = 1.0
@@ -152,6 +154,17 @@ class _ParallelBlock(nn.Module):
         return out
 
 
+class _TwinBlock(nn.Module):
+    def __init__(self, spec: Decoder, layer: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = spec.norm.build(spec.width), spec.norm.build(spec.width)
+        self.attn, self.ffn = _attention(spec, layer), spec.ffn.build(spec.width)
+
+    def forward(self, x: Tensor, at: Context) -> Tensor:
+        out: Tensor = x + self.attn(self.norm1(x), at) + self.ffn(self.norm2(x))
+        return out
+
+
 class _ScaledEmbedding(nn.Embedding):
     """Rows times a factor, which is rounded to the dtype of the weights (as transformers' Gemma does)."""
 
@@ -163,48 +176,26 @@ class _ScaledEmbedding(nn.Embedding):
         return super().forward(ids) * float(torch.tensor(self.scale, dtype=self.weight.dtype))
 
 
-class DecoderLM(LM):
+class DecoderLM(StackLM):
     """Blocks with rotary positions."""
 
     spec: Decoder
 
     def __init__(self, spec: Decoder, memories: Mapping[str, int]) -> None:
-        super().__init__(spec)
+        block = (_TwinBlock if spec.two_norms else _ParallelBlock) if spec.parallel else _Block
+        super().__init__(spec, (block(spec, layer) for layer in range(spec.depth)), spec.norm, memories)
         if spec.embed_scale != 1.0:
             self.embed = _ScaledEmbedding(spec.vocab + spec.silent, spec.width, spec.embed_scale)
-        block = _ParallelBlock if spec.parallel else _Block
-        self.blocks = nn.ModuleList(block(spec, layer) for layer in range(spec.depth))
-        self.inserts = nn.ModuleList(i.build(spec.width, memories[i.memory]) for i in spec.inserts for _ in i.layers)
-        self._before = _before(spec)
-        self.norm = spec.norm.build(spec.width)
-        self.head = nn.Linear(spec.width, spec.vocab, bias=spec.head_bias)
-        if spec.tied:
-            self.head.weight = self.embed.weight
+            if spec.tied:
+                self.head.weight = self.embed.weight
+        if spec.head_bias:
+            self.head = nn.Linear(spec.width, spec.vocab)
 
     def tables(self, pos_PBT: Tensor, dtype: torch.dtype) -> tuple[Tensor, ...]:
         """cos and sin for `rotate`, (B, 1, T, h) each."""
         return tuple(table.to(dtype) for table in self.spec.rope.tables(pos_PBT, self.spec.head_width))
 
-    def run(self, x_BTD: Tensor, at: Context) -> Tensor:
-        """All blocks, and the inserts in front of them."""
-        x = x_BTD
-        for layer, block in enumerate(self.blocks):
-            for n, memory in self._before.get(layer, ()):
-                x = self.inserts[n](x, at.recalls.get(memory), at.cache, n)
-            x = block(x, at)
-        out: Tensor = self.norm(x)
-        return out
-
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., D) -> (..., V)."""
         out = super().logits(hidden)
         return out if self.spec.logit_scale == 1.0 else out * self.spec.logit_scale
-
-
-def _before(spec: Decoder) -> dict[int, list[tuple[int, str]]]:
-    """For blocks with inserts before them: the numbers of these and the memory each reads."""
-    out: dict[int, list[tuple[int, str]]] = {}
-    places = [(layer, insert.memory) for insert in spec.inserts for layer in insert.layers]
-    for n, (layer, memory) in enumerate(places):
-        out.setdefault(layer, []).append((n, memory))
-    return out

@@ -15,7 +15,7 @@ from anyvlm.inputs.tokenizer import read_json
 from anyvlm.parts.catalog.aria import ARIA_LAYOUTS
 from anyvlm.parts.connect.queried import Queried
 from anyvlm.parts.ffn import MLP
-from anyvlm.parts.lm import Decoder
+from anyvlm.parts.language import LanguageModel
 from anyvlm.parts.norm import LayerNorm
 from anyvlm.parts.vision.bucketed import BucketedViT
 from anyvlm.spec import Json
@@ -34,7 +34,7 @@ _PIXELS: Json = {
 }  # fmt: skip
 
 
-def read_aria(path: Path, f: Fields) -> tuple[Decoder, Stream]:
+def read_aria(path: Path, f: Fields) -> tuple[LanguageModel, Stream]:
     """The decoder and the stream of a directory. Raises SpecError naming a field that cannot be honoured."""
     text, vision = f.nested("text_config"), f.nested("vision_config")
     lm = read_lm({**text, "model_type": "aria_text"}, f"{path}: text_config")

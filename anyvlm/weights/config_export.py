@@ -26,6 +26,8 @@ _CLASSES = {
     "cohere": "CohereForCausalLM",
     "phi": "PhiForCausalLM",
     "stablelm": "StableLmForCausalLM",
+    "mpt": "MptForCausalLM",
+    "gpt_neox": "GPTNeoXForCausalLM",
     "clip_vision_model": "CLIPVisionModel",
     "siglip_vision_model": "SiglipVisionModel",
     "dinov2": "Dinov2Model",

@@ -1,4 +1,5 @@
-"""Decoders in Hugging Face's ``config.json``, both ways: Llama, Mistral, Qwen2, Phi 2 and 3, Cohere, StableLM; Aria's is read.
+"""Decoders in Hugging Face's ``config.json``, both ways: Llama, Mistral, Qwen2, Phi 2 and 3, Cohere, StableLM (MPT and
+GPT-NeoX: `config_mosaic`); Aria's is read.
 
 Both the published files (`rope_theta`, `rope_scaling`) and those of transformers 5 (`rope_parameters`) are read. Fields equal
 to the default of their class may be missing. Source: transformers ``configuration_*.py``, ``modeling_rope_utils.py``.
@@ -6,7 +7,7 @@ to the default of their class may be missing. Source: transformers ``configurati
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import isclose, log, sqrt
 
 from anyvlm.errors import SpecError
@@ -14,6 +15,8 @@ from anyvlm.keys import Keys
 from anyvlm.parts.act import Act
 from anyvlm.parts.catalog.aria import ARIA_HF
 from anyvlm.parts.catalog.llama import COHERE_HF, LLAMA_HF, PHI3_HF
+from anyvlm.parts.catalog.mpt import MPT_HF
+from anyvlm.parts.catalog.neox import NEOX_HF
 from anyvlm.parts.catalog.phi import PHI_HF
 from anyvlm.parts.catalog.stablelm import STABLELM_HF
 from anyvlm.parts.ffn import GLU, MLP
@@ -23,6 +26,7 @@ from anyvlm.parts.moe import FFN, MoE
 from anyvlm.parts.norm import LayerNorm, RMSNorm
 from anyvlm.parts.rope import Linear, Llama3, LongRope, Rope, Yarn
 from anyvlm.spec import Json
+from anyvlm.weights.config_mosaic import read_mpt, read_neox, write_mpt, write_neox
 from anyvlm.weights.fields import Fields
 
 ACTS: dict[str, Act] = {
@@ -82,15 +86,22 @@ KEYS: dict[str, Keys] = {
     "stablelm": STABLELM_HF,
     "phi": PHI_HF,
     "aria_text": ARIA_HF,
+    "mpt": MPT_HF,
+    "gpt_neox": NEOX_HF,
 }
 """The key table of each model_type that can be read."""
 
 
-def read_lm(data: Mapping[str, object], where: str = "config.json") -> Decoder:
+_OTHERS: dict[str, Callable[[Mapping[str, object], str], LanguageModel]] = {"mpt": read_mpt, "gpt_neox": read_neox}
+
+
+def read_lm(data: Mapping[str, object], where: str = "config.json") -> LanguageModel:
     """The decoder a config describes. Raises SpecError naming the field that is unknown or cannot be honoured."""
     kind = str(data.get("model_type", "llama"))
+    if kind in _OTHERS:
+        return _OTHERS[kind](data, where)
     if kind not in _DEFAULTS:
-        raise SpecError(f"{where}: model_type '{kind}' is not a decoder known here; known are {', '.join(_DEFAULTS)}.")
+        raise SpecError(f"{where}: model_type '{kind}' is not a decoder known here; known are {', '.join(KEYS)}.")
     f = Fields(data, _DEFAULTS[kind], where)
     heads, depth, width = (f.need(n, int) for n in ("num_attention_heads", "num_hidden_layers", "hidden_size"))
     head = f.maybe("head_dim", int)
@@ -218,8 +229,13 @@ def _gain(r: Fields, ours: float) -> None:
 # Writing --------------------------------------------------------------------------------------------------------------
 
 
+_WRITERS = ((MPT_HF, write_mpt), (NEOX_HF, write_neox))
+
+
 def write_lm(decoder: LanguageModel, keys: Keys) -> Json:
     """The config of transformers for a decoder whose tensors are named by `keys`; SpecError if no class computes it."""
+    if writer := next((write for table, write in _WRITERS if table == keys), None):
+        return writer(decoder)
     if not isinstance(decoder, Decoder):
         raise SpecError(f"The config of a {type(decoder).__name__} cannot be written; save it in our own form.")
     if isinstance(decoder.ffn, MoE) or decoder.swaps:

@@ -118,7 +118,7 @@ def load_tokenizer(system: System | VisionSystem) -> Tokenizer | None:
         read = read_tokenizer(path, Gguf(path).metadata)
         bos, eos = (None if id is None else read.tokenizer.id_to_token(id) for id in (read.bos, read.eos))
         return Tokenizer(read.tokenizer, bos=bos, eos=(eos,) if eos else ())
-    return Tokenizer(path)
+    return Tokenizer(path, new=system.new_tokens)
 
 
 def load_masks(system: System, source: str | Path, *, device: torch.device | str = "cpu") -> MaskDecoder:

@@ -12,9 +12,11 @@ import torch
 
 from anyvlm.generate.engine import Delta, Engine
 from anyvlm.generate.sampling import Sampling
+from anyvlm.parts.alibi import AlibiDecoder
 from anyvlm.parts.ffn import MLP
 from anyvlm.parts.lm import Decoder
 from anyvlm.parts.norm import LayerNorm, RMSNorm
+from anyvlm.parts.relative import RelativeDecoder
 from anyvlm.parts.rope import Llama3, LongRope, Yarn
 from anyvlm.system import VLM, Batch, System
 
@@ -23,6 +25,7 @@ ROPES = {
     "yarn": Yarn(factor=4.0, original=32),
     "longrope": LongRope(short=(1.0, 1.1, 1.2, 1.3), long=(2.0, 2.1, 2.2, 2.3), original=100, context=200),
 }
+SIZES = {"vocab": 97, "width": 48, "depth": 3, "heads": 6, "context": 128}
 KINDS = {
     "plain": {},
     "one-head-each": {"lm__kv_heads": 6},
@@ -34,8 +37,13 @@ KINDS = {
     "gemma": {"lm__norm": RMSNorm(offset=1.0), "lm__embed_scale": 7.0, "lm__tied": True},
     "persimmon": {"lm__ffn": MLP(hidden=64, act="relu2"), "lm__qk_norm": LayerNorm(), "lm__rope__part": 0.5},
     "biased-tied": {"lm__qkv_bias": True, "lm__o_bias": True, "lm__tied": True},
+    "neox": {
+        "lm__parallel": True, "lm__two_norms": True, "lm__ffn": MLP(hidden=64), "lm__qkv_bias": True, "lm__rope__part": 0.5,
+    },
+    "alibi": {"lm": AlibiDecoder(**SIZES, ffn=MLP(hidden=64, bias=False), norm=LayerNorm(bias=False), qk_norm=LayerNorm())},
+    "relative": {"lm": RelativeDecoder(**SIZES, ffn=MLP(hidden=64, bias=False))},
     **{name: {"lm__rope__scaling": scaling} for name, scaling in ROPES.items()},
-}
+}  # fmt: skip
 
 
 @pytest.fixture(params=KINDS, ids=str)

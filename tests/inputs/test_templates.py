@@ -69,6 +69,11 @@ GOLDEN = {  # with TALK, ready for the next reply
     "User: Sure?<end_of_utterance>\nAssistant:",
     "SMOLVLM": "<|im_start|>User:<image>What is it?<end_of_utterance>\nAssistant: A cat.<end_of_utterance>\n"
     "User: Sure?<end_of_utterance>\nAssistant:",
+    "FLAMINGO": "<BOS><image>Question: What is it? Answer: A cat.<EOC>Question: Sure? Answer:",
+    "OPEN_FLAMINGO": "<image>What is it?A cat.<|endofchunk|>Sure?",
+    "OPEN_FLAMINGO_VQA": "<image>Question:What is it? Short answer:A cat.<|endofchunk|>Question:Sure? Short answer:",
+    "OPEN_FLAMINGO_CAPTION": "<image>What is it?Output:A cat.<|endofchunk|>Sure?Output:",
+    "NEOX": "<image>\nWhat is it?A cat.<|endoftext|>Sure?",
     "QWEN2": "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n<image>\nWhat is it?<|im_end|>\n"
     "<|im_start|>assistant\nA cat.<|im_end|>\n<|im_start|>user\nSure?<|im_end|>\n<|im_start|>assistant\n",
     "QWEN2_5": "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n"

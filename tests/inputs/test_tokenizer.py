@@ -17,6 +17,7 @@ from anyvlm.inputs import templates
 from anyvlm.inputs.messages import Message, Picture, ask
 from anyvlm.inputs.template import Piece, Template
 from anyvlm.inputs.tokenizer import IMAGE, Tokenizer
+from tests.whole import bytes_and
 
 CORPUS = [
     "What is in the picture? A cat sits on the mat and looks at the dog.",
@@ -365,3 +366,17 @@ def test_a_token_across_two_pieces_belongs_to_the_later() -> None:
     encoded = ours.encode((Piece(word[:1], "template"), Piece(word[1:], "answer", supervised=True)))
     assert len(word) > 2 and encoded.ids == (ours.id(word),)
     assert encoded.owner == (1,) and encoded.supervised == (True,)
+
+
+def test_tokens_a_system_adds(tmp_path: Path) -> None:
+    """They come behind the last in their order, are control tokens, are not added twice, and stay when files are written."""
+    new = ("<|endofchunk|>", "<image>")
+    inner = bytes_and("<|endoftext|>")
+    tokenizer = Tokenizer(inner, new=new)
+    assert [tokenizer.id(token) for token in new] == [261, 262] and set(new) <= tokenizer.specials
+    typed = tokenizer.encode([Piece("a<image>", "user")]).ids
+    assert 262 not in typed and tokenizer.decode(typed) == "a<image>"
+    tokenizer.save(tmp_path)
+    again = Tokenizer(tmp_path, new=new)
+    assert again.vocab == tokenizer.vocab
+    assert 261 in Tokenizer(tmp_path).vocab.values()

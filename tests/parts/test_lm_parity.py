@@ -65,6 +65,38 @@ CASES = {
     "cohere": (hf.CohereConfig, hf.CohereForCausalLM, {"logit_scale": 0.25}),
     "cohere-biased": (hf.CohereConfig, hf.CohereForCausalLM, {"attention_bias": True, "num_key_value_heads": 4}),
 }  # fmt: skip
+MPT = {"d_model": 32, "n_heads": 4, "n_layers": 3, "vocab_size": 96, "max_seq_len": 64}
+NEOX = {
+    "hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 3, "intermediate_size": 48, "vocab_size": 96,
+    "use_parallel_residual": False,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 1.0},
+}  # fmt: skip
+PYTHIA = {
+    "hidden_size": 64, "use_parallel_residual": True,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.25},
+}  # fmt: skip
+OTHERS = {
+    "mpt-7b": lambda: hf.MptForCausalLM(hf.MptConfig(**MPT)),
+    "mpt-6-heads": lambda: hf.MptForCausalLM(hf.MptConfig(**(MPT | {"d_model": 48, "n_heads": 6}))),
+    "pythia": lambda: hf.GPTNeoXForCausalLM(hf.GPTNeoXConfig(**(NEOX | PYTHIA), attn_implementation="eager")),
+    "redpajama-incite-base-3b": lambda: hf.GPTNeoXForCausalLM(hf.GPTNeoXConfig(**NEOX, attn_implementation="eager")),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_logits_and_greedy_tokens(case: str, tmp_path: Path) -> None:
+    theirs = stirred(OTHERS[case]())
+    lm = load_system(saved(theirs, tmp_path)).module.lm
+    ids = torch.randint(3, 96, (2, 24))
+    with torch.no_grad():
+        worst = gap(lm.logits(lm.hidden(causal(lm.embed(ids)))), theirs(ids).logits)
+        for _ in range(32):
+            ours = lm.logits(lm.hidden(causal(lm.embed(ids))))[:, -1].argmax(-1)
+            assert torch.equal(ours, theirs(ids).logits[:, -1].argmax(-1))
+            ids = torch.cat([ids, ours[:, None]], 1)
+    assert worst <= 1e-5, worst
+    for name in {"mpt-7b": [case], "redpajama-incite-base-3b": [case, "redpajama-incite-instruct-3b"]}.get(case, []):
+        record("parity", name, worst)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -16,6 +16,8 @@ from anyvlm.parts.act import Act
 from anyvlm.parts.catalog.aria import ARIA_HF, ARIA_LM
 from anyvlm.parts.catalog.clip import CLIP_HF, SIGLIP_HF
 from anyvlm.parts.catalog.llama import LLAMA_HF
+from anyvlm.parts.catalog.mpt import MPT_HF
+from anyvlm.parts.catalog.neox import NEOX_HF
 from anyvlm.parts.catalog.phi import PHI_2, PHI_HF
 from anyvlm.parts.catalog.stablelm import STABLELM_2_1_6B, STABLELM_HF
 from anyvlm.parts.ffn import GLU, MLP
@@ -35,7 +37,7 @@ def test_old_and_new_files_say_the_same(name: str) -> None:
     """`rope_theta` and `torch_dtype` as published; `rope_parameters`, `dtype` and every default as version 5 writes."""
     old = published.LM[name] | {"torch_dtype": "bfloat16", "use_cache": True, "architectures": ["X"]}
     new = hf.AutoConfig.for_model(**published.LM[name]).to_dict()
-    assert "rope_parameters" in new and "rope_theta" not in new
+    assert ("rope_parameters" in new or new["attn_config"]["alibi"]) and "rope_theta" not in new
     assert read_lm(old) == read_lm(new)
 
 
@@ -48,7 +50,7 @@ def test_every_default_of_a_tower(name: str) -> None:
 def test_class_defaults(kind: str) -> None:
     """A config that says nothing is the class's default."""
     whole = hf.AutoConfig.for_model(kind).to_dict()
-    del whole["rope_parameters"]  # Cohere's default base has changed since the published files left it out
+    whole.pop("rope_parameters", None)  # Cohere's default base has changed since the published files left it out
     assert read_lm({"model_type": kind}) == read_lm(whole)
 
 
@@ -81,6 +83,34 @@ WRONG = {
 def test_what_cannot_be_honoured_is_named(field: str) -> None:
     with pytest.raises(SpecError, match=field):
         read_lm(published.LLAMA_7B | {field: WRONG[field]}, "here/config.json")
+
+
+@pytest.mark.parametrize(("config", "change"), [
+    (published.MPT_7B, {"attn_config": {"qk_ln": True}}),
+    (published.MPT_7B, {"attn_config": {"clip_qkv": 6}}),
+    (published.MPT_7B, {"attn_config": {"alibi": False}}),
+    (published.MPT_7B, {"no_bias": False}),
+    (published.MPT_7B, {"logit_scale": 0.5}),
+    (published.REDPAJAMA, {"use_parallel_residual": 1}),
+    (published.REDPAJAMA, {"rope_scaling": {"rope_type": "dynamic"}}),
+    (published.REDPAJAMA, {"hidden_act": "mish"}),
+])  # fmt: skip
+def test_what_mpt_and_neox_cannot_honour_is_named(config: dict[str, object], change: dict[str, object]) -> None:
+    field = next(iter(change))
+    named = next(iter(change[field])) if isinstance(change[field], dict) else field  # the field inside, if there is one
+    with pytest.raises(SpecError, match=named):
+        read_lm(config | change)
+
+
+@pytest.mark.parametrize(("config", "keys"), [
+    (published.MPT_7B, MPT_HF), (published.REDPAJAMA, NEOX_HF),
+    (published.REDPAJAMA | {"use_parallel_residual": True, "rotary_pct": 0.25, "hidden_act": "gelu_new"}, NEOX_HF),
+])  # fmt: skip
+def test_written_mpt_and_neox_are_read_as_the_same(config: dict[str, object], keys: Keys) -> None:
+    decoder = read_lm(config)
+    assert read_lm(json.loads(json.dumps(write_lm(decoder, keys)))) == decoder
+    with pytest.raises(SpecError, match="save it in our own form"):
+        write_lm(decoder.but(norm__eps=1e-5, norm__bias=not decoder.norm.bias), keys)
 
 
 @pytest.mark.parametrize("field", ["num_channels", "use_rope", "hidden_act", "qkv_bias"])

@@ -129,11 +129,25 @@ def _smollm(width: int, hidden: int, depth: int, heads: int, groups: int, theta:
     }
 
 
+REDPAJAMA = {
+    "model_type": "gpt_neox",
+    "vocab_size": 50432,
+    "hidden_size": 2560,
+    "intermediate_size": 10240,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "rotary_emb_base": 10000,
+    "rotary_pct": 1.0,
+    "use_parallel_residual": False,
+}
+MPT_7B = {"model_type": "mpt", "d_model": 4096, "n_heads": 32, "n_layers": 32, "vocab_size": 50432}
+
 LM = {
     "aya-23-8b": AYA,
     "llama-3-8b-instruct": LLAMA_3,
     "mistral-7b-instruct-v0.2": MISTRAL_V0_2,
     "phi-2": PHI_2,
+    "mpt-7b": MPT_7B,
     "phi-3-mini-4k-instruct": PHI_3,
     "qwen2.5-0.5b-instruct": _qwen(896, 4864, 24, 14, 2, 151936),
     "qwen2.5-1.5b-instruct": _qwen(1536, 8960, 28, 12, 2, 151936),
@@ -141,6 +155,8 @@ LM = {
     "qwen2.5-7b-instruct": _qwen(3584, 18944, 28, 28, 4),
     "qwen2.5-14b-instruct": _qwen(5120, 13824, 48, 40, 8),
     "qwen2.5-32b-instruct": _qwen(5120, 27648, 64, 40, 8),
+    "redpajama-incite-base-3b": REDPAJAMA,
+    "redpajama-incite-instruct-3b": REDPAJAMA,
     "smollm2-135m-instruct": _smollm(576, 1536, 30, 9, 3),
     "smollm2-360m-instruct": _smollm(960, 2560, 32, 15, 5),
     "smollm2-1.7b-instruct": _smollm(2048, 8192, 24, 32, 32, 130000),
