@@ -9,12 +9,22 @@ from typing import TYPE_CHECKING
 from anyvlm.errors import SpecError
 
 if TYPE_CHECKING:
-    from anyvlm.system import System, VisionSystem
+    from anyvlm.match import AnySystem
 
 SYSTEMS = {
     "anyvlm-pocket": "pocket:POCKET",
     "aya-23-8b": "aya:AYA_23",
     "bakllava-7b": "bakllava:BAKLLAVA_7B",
+    "blip-image-captioning-base": "blip:BLIP_CAPTION_BASE",
+    "blip-image-captioning-large": "blip:BLIP_CAPTION_LARGE",
+    "blip-itm-base-coco": "blip:BLIP_ITM_BASE_COCO",
+    "blip-itm-base-flickr": "blip:BLIP_ITM_BASE_FLICKR",
+    "blip-itm-large-coco": "blip:BLIP_ITM_LARGE_COCO",
+    "blip-itm-large-flickr": "blip:BLIP_ITM_LARGE_FLICKR",
+    "blip-pretrained-base": "blip:BLIP_PRETRAINED_BASE",
+    "blip-pretrained-large": "blip:BLIP_PRETRAINED_LARGE",
+    "blip-vqa-base": "blip:BLIP_VQA_BASE",
+    "blip-vqa-capfilt-large": "blip:BLIP_VQA_CAPFILT_LARGE",
     "clip-vit-b-16": "clip:CLIP_VIT_B_16",
     "clip-vit-b-32": "clip:CLIP_VIT_B_32",
     "clip-vit-h-14-laion2b": "clip:CLIP_VIT_H_14",
@@ -98,11 +108,11 @@ SYSTEMS = {
 }
 
 
-def system(name: str) -> System | VisionSystem:
+def system(name: str) -> AnySystem:
     """The spec of a name. Raises SpecError with the three nearest names for one that is not known."""
     if name not in SYSTEMS:
         near = ", ".join(get_close_matches(name.lower(), SYSTEMS, n=3, cutoff=0.0))
         raise SpecError(f"There is no system '{name}'; the nearest are {near}. `anyvlm list` shows all.")
     file, _, constant = SYSTEMS[name].partition(":")
-    found: System | VisionSystem = getattr(import_module(f"anyvlm.zoo.{file}"), constant)
+    found: AnySystem = getattr(import_module(f"anyvlm.zoo.{file}"), constant)
     return found

@@ -39,7 +39,8 @@ class Stream(Spec):
     `join`: puts the rows of all arrays of a picture together, where that takes more than one after another. `markup`:
     tokens of text among the rows. `reach`: the rows do not go into the sequence but into a memory of the stream's name,
     which the language model's inserts read; a picture then takes one place, and is seen by the text behind it, up to the
-    next picture ("last": Flamingo) or up to the next picture that text stands before ("group": Llama 3.2).
+    next picture ("last": Flamingo) or up to the next picture that text stands before ("group": Llama 3.2), or it takes no
+    place and all text sees it ("all": BLIP). `limit`: so many pictures a conversation may hold.
     """
 
     policy: Policy
@@ -49,6 +50,7 @@ class Stream(Spec):
     markup: Markup | None = None
     reach: Reach | None = None
     several: Policy | None = None
+    limit: int | None = None
     kind: Kind = Kind.IMAGE
 
     def policy_among(self, pictures: int) -> Policy:
@@ -134,7 +136,7 @@ class Meta(Spec):
 class System(Spec):
     """A named VLM: everything that reproduces it.
 
-    `placeholder`: the token whose places image rows take in prompt ids. `attention`: "causal", or "prefix" where all tokens
+    `added`: control tokens that the tokenizer's files lack, in the order of their ids behind them. `placeholder`: the token whose places image rows take in prompt ids. `attention`: "causal", or "prefix" where all tokens
     before the answer see each other. `boxes`: how its text writes boxes. `tokenizer`: the source it is read from.
     `fresh`: globs of parameters that no checkpoint fills. A language model alone is a System without streams.
     """
@@ -144,6 +146,7 @@ class System(Spec):
     streams: dict[str, Stream]
     template: Template
     meta: Meta
+    added: tuple[str, ...] = ()
     placeholder: str = "<image>"
     attention: Literal["causal", "prefix"] = "causal"
     boxes: Boxes | None = None

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 from anyvlm.errors import SpecError
 from anyvlm.inputs.mosaic import Mosaic
 from anyvlm.inputs.native import Native
 from anyvlm.inputs.policy import ImagePolicy, Policy
 from anyvlm.inputs.tiles import AnyRes, Canvas
+from anyvlm.match import MatchSystem
 from anyvlm.parts.connect.perceiver import Perceiver
 from anyvlm.parts.features import Connector, Encoder
+from anyvlm.parts.grounded import GroundedAnswerer, GroundedDecoder, GroundedText
 from anyvlm.parts.insert.gated import GatedCross
 from anyvlm.parts.language import LanguageModel
 from anyvlm.parts.lm import Decoder
@@ -22,6 +25,7 @@ from anyvlm.parts.vision.tiled import TiledViT
 from anyvlm.parts.vision.vit import ViT
 from anyvlm.system import Stream, System, VisionSystem
 
+G = TypeVar("G", GroundedAnswerer, GroundedDecoder, GroundedText)
 WIDTH, HEAD, HIDDEN, SIDE = 32, 8, 48, 3
 
 
@@ -40,10 +44,23 @@ def tiny_vision(system: VisionSystem) -> VisionSystem:
     return system.but(encoder=_encoder(system.encoder), policy=_policy(system.policy, system.encoder.patch))
 
 
+def tiny_match(system: MatchSystem, *, vocab: int = 512, depth: int = 2) -> MatchSystem:
+    """The same for a system that scores."""
+    captioner = system.captioner and _grounded(system.captioner.but(heads=WIDTH // HEAD), vocab, depth)
+    return system.but(
+        encoder=_encoder(system.encoder), policy=_policy(system.policy, system.encoder.patch), shared=HEAD,
+        text=_grounded(system.text, vocab, depth), captioner=captioner,
+    )  # fmt: skip
+
+
 def _language(lm: LanguageModel, vocab: int, depth: int) -> LanguageModel:
     match lm:
         case Decoder():
             return _decoder(lm, vocab, depth)
+        case GroundedAnswerer():
+            return _grounded(lm.but(heads=WIDTH // HEAD, reader=_grounded(lm.reader, vocab, depth)), vocab, depth)
+        case GroundedDecoder():
+            return _grounded(lm.but(heads=WIDTH // HEAD), vocab, depth)
     raise SpecError(f"tiny() does not know how to shrink the language model {type(lm).__name__}; tell it in anyvlm/tiny.py.")
 
 
@@ -57,6 +74,12 @@ def _decoder(lm: Decoder, vocab: int, depth: int) -> Decoder:
         vocab=vocab, width=WIDTH, depth=depth, heads=heads, kv_heads=groups, head=None if lm.head is None else HEAD,
         ffn__hidden=HIDDEN, context=512, window=window, windowed=windowed, rope=_rope(lm.rope), inserts=inserts,
     )  # fmt: skip
+
+
+def _grounded(stack: G, vocab: int, depth: int) -> G:
+    return stack.but(
+        vocab=vocab, width=WIDTH, depth=depth, context=512, block__heads=WIDTH // HEAD, block__ffn__hidden=HIDDEN
+    )
 
 
 def _insert(insert: Insert, depth: int) -> Insert:

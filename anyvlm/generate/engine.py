@@ -79,7 +79,7 @@ class Engine:
         B, T = seq.seg_BT.shape
         cache = lm.spec.cache(B, T + room, like=seq.x_BTD)
         hidden_BTD = lm.hidden(seq, cache)
-        last_B = (seq.seg_BT >= 0).sum(1) - 1
+        last_B = _last(seq.seg_BT >= 0)
         logits_BV = lm.logits(hidden_BTD[torch.arange(B, device=last_B.device), last_B])
         return logits_BV, _Steps(self.vlm, cache, seq)
 
@@ -100,14 +100,14 @@ class _Steps:
         # The next position after the largest of the prompt, on every axis, as all published multi-axis schemes do.
         cache.pos_PBS[:, :, start:] = seq.pos_PBT.masked_fill(~real_BT, -1).amax((0, 2))[:, None] + 1 + ahead
         cache.block_BS[:, start:] = seq.block_BT.amax(1, keepdim=True) + 1 + ahead
-        cache.seg_BS[:, start:] = seq.seg_BT[:, :1]
+        cache.seg_BS[:, start:] = seq.seg_BT.amax(1, keepdim=True)
         self.seen_BS = cache.seg_BS >= 0
         self.full = None if bool(real_BT.all()) else additive(self.seen_BS[:, None], x.dtype)
         self.window = spec.window if spec.window is not None and end > spec.window else None
         # One table row per position of any row: (positions, 1, 1, h). New tokens are text: alike on every axis.
         table_PN1 = torch.arange(int(cache.pos_PBS.max()) + 1, device=x.device)[:, None].expand(len(cache.pos_PBS), -1, 1)
         self.tables = self.lm.tables(table_PN1, x.dtype)
-        self.recalls = recall_last(seq.memory, real_BT.sum(1) - 1, x.dtype)
+        self.recalls = recall_last(seq.memory, _last(real_BT), x.dtype)
 
     @torch.inference_mode()
     def next(self, ids_B: Tensor) -> Tensor:
@@ -127,6 +127,11 @@ class _Steps:
             near = additive((close_BS & seen_BS)[:, None], x_B1D.dtype, relative)
         at = Context(tuple(table[pos_B] for table in self.tables), full, near, cache, self.recalls)
         return lm.logits(lm.run(x_B1D, at)[:, 0])
+
+
+def _last(real_BT: Tensor) -> Tensor:
+    """(B): the place of the last token of every row that is no padding."""
+    return (torch.arange(real_BT.shape[1], device=real_BT.device) * real_BT).amax(1)
 
 
 def _seen(batch: Batch, vocab: int) -> Tensor:

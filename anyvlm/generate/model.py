@@ -22,6 +22,7 @@ from anyvlm.inputs.image import ImageSource, image_size, read_image
 from anyvlm.inputs.messages import Message, ask, read_messages
 from anyvlm.inputs.plan import Plan, plan
 from anyvlm.inputs.tokenizer import Tokenizer
+from anyvlm.match import MatchSystem
 from anyvlm.system import VLM, Batch, System, VisionSystem
 from anyvlm.weights.load import find, load_module, load_tokenizer
 
@@ -36,6 +37,8 @@ def load(name: str | Path, *, device: str | None = None, dtype: str | torch.dtyp
     where, found = place(device, dtype), find(name)
     if isinstance(found, VisionSystem):
         raise InputError(f"'{found.name}' is an encoder alone and cannot answer; take a system with a language model.")
+    if isinstance(found, MatchSystem):
+        raise InputError(f"'{found.name}' only matches pictures and texts: `anyvlm.load({found.name!r}).match(pictures, texts)`.")
     return Model.load(found, where, remote=remote)
 
 

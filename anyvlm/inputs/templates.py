@@ -228,6 +228,29 @@ FUYU = Template(
 )
 """Fuyu: the picture, "<s>", the text, and the byte 4, which begins the answer (transformers processing_fuyu.py)."""
 
+BLIP_CAPTION = Template(
+    bos="[DEC]",
+    image_close="",
+    user_open="",
+    user_close="",
+    answer_open="",
+    answer_end="[SEP]",
+    specials=("[DEC]", "[SEP]"),
+    stop=("[SEP]",),
+)
+"""BLIP's captioners: the text of the user is the beginning of the caption, which the model goes on with. The authors always
+begin with "a picture of" (``prompt`` in salesforce/BLIP models/blip.py); transformers begins with nothing unless told."""
+
+BLIP_ANSWER = BLIP_CAPTION.but(
+    bos="",
+    user_open="[ENC]",
+    user_close="[SEP]",
+    answer_open="[DEC]",
+    specials=("[ENC]", "[DEC]", "[SEP]"),
+)
+"""BLIP for questions: what stands before [DEC] is read by the encoder (salesforce/BLIP models/blip_vqa.py). transformers'
+processor leaves [CLS] where the authors write [ENC]."""
+
 # Language models ------------------------------------------------------------------------------------------------------
 
 QWEN2 = Template(

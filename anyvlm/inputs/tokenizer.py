@@ -52,11 +52,15 @@ class Tokenizer:
     """A tokenizer of the `tokenizers` library, taken over: truncation, padding and post-processing are removed.
 
     source: a directory with tokenizer.json (tokenizer_config.json and generation_config.json are read beside it), that
-    file, or a `tokenizers.Tokenizer`; `bos` and `eos` name the first and last tokens where no file says so.
+    file, or a `tokenizers.Tokenizer`; `bos` and `eos` name the first and last tokens where no file says so; `added` are
+    control tokens to be added where the files lack them.
     Raises WeightsError if the files are missing or damaged.
     """
 
-    def __init__(self, source: str | Path | tokenizers.Tokenizer, *, bos: str | None = None, eos: Sequence[str] = ()) -> None:
+    def __init__(
+        self, source: str | Path | tokenizers.Tokenizer, *, bos: str | None = None, eos: Sequence[str] = (),
+        added: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         self._directory: Path | None = None
         ends: list[object] = []
         if isinstance(source, tokenizers.Tokenizer):
@@ -71,6 +75,8 @@ class Tokenizer:
             eos = tuple(eos) or tuple(filter(None, [_content(config.get("eos_token"))]))
             also = read_json(self._directory / "generation_config.json").get("eos_token_id")
             ends = also if isinstance(also, list) else [also]
+        new = [tokenizers.AddedToken(text, special=True, normalized=False) for text in added]
+        self._inner.add_special_tokens(new)
         self._inner.encode_special_tokens = False  # the template's are to be found
         self._inner.no_truncation()
         self._inner.no_padding()

@@ -12,6 +12,7 @@ from anyvlm.inputs.policy import ImagePolicy, policy_from_preprocessor
 from anyvlm.inputs.template import Template
 from anyvlm.inputs.tokenizer import Tokenizer, read_json
 from anyvlm.keys import OURS
+from anyvlm.match import AnySystem, MatchSystem
 from anyvlm.parts.catalog.layouts import LM_GGUF, llava_hf, lm_hf, vision_hf
 from anyvlm.parts.connect.mlp import Projector
 from anyvlm.parts.ffn import GLU
@@ -20,6 +21,7 @@ from anyvlm.parts.norm import RMSNorm
 from anyvlm.parts.rope import Linear, Rope
 from anyvlm.spec import Json, from_json
 from anyvlm.system import Checkpoint, Meta, Stream, System, VisionSystem
+from anyvlm.weights.config_blip import read_blip
 from anyvlm.weights.config_chat import gguf_template, read_template
 from anyvlm.weights.config_lm import ACTS, KEYS, read_lm
 from anyvlm.weights.config_original import is_original, read_original
@@ -29,7 +31,7 @@ from anyvlm.weights.gguf import Gguf, decoder_facts
 from anyvlm.weights.sources import Directory, Source
 
 
-def read_directory(path: Path, source: Source | None = None, template: Template | None = None) -> System | VisionSystem:
+def read_directory(path: Path, source: Source | None = None, template: Template | None = None) -> AnySystem:
     """The system in a directory or GGUF file. `source`: where its weights are (the path itself where None); `template`: the
     chat format, where the directory's own shall not be used.
 
@@ -46,6 +48,8 @@ def read_directory(path: Path, source: Source | None = None, template: Template 
     kind = config.get("model_type")
     if is_original(config):
         return read_original(path, config, source, template)
+    if kind == "blip":
+        return read_blip(path, config, source, template)
     if kind == "llava":
         return _llava(path, config, source, template)
     if kind in KEYS:
@@ -53,10 +57,10 @@ def read_directory(path: Path, source: Source | None = None, template: Template 
     return _vision(path, config, source)
 
 
-def _ours(path: Path, source: Source) -> System | VisionSystem:
+def _ours(path: Path, source: Source) -> AnySystem:
     """A system that `weights.save` wrote; it keeps the layouts in which it can be exported."""
     system = from_json(read_json(path / "spec.json"), str(path / "spec.json"))
-    if not isinstance(system, (System, VisionSystem)):
+    if not isinstance(system, (System, VisionSystem, MatchSystem)):
         raise SpecError(f"{path / 'spec.json'} describes a {type(system).__name__}, not a system.")
     theirs = tuple(layout for checkpoint in system.checkpoints for layout in checkpoint.layouts if layout.mounts)
     system = system.but(checkpoints=(Checkpoint(source=source, layouts=(OURS, *theirs)),), fresh=())
@@ -150,7 +154,7 @@ def _vision(path: Path, config: Mapping[str, object], source: Source) -> VisionS
     nested = config.get("vision_config")
     inner = {**nested, "model_type": HALF[kind]} if kind in HALF and isinstance(nested, Mapping) else config
     if str(inner.get("model_type")) not in (*HALF.values(), "dinov2"):
-        raise SpecError(f"{path}: model_type '{kind}' is not known here; known are llava, {', '.join((*KEYS, *HALF))}, dinov2.")
+        raise SpecError(f"{path}: model_type '{kind}' is not known here; known are blip, llava, {', '.join((*KEYS, *HALF))}, dinov2.")
     tower = read_vision(inner, str(path / "config.json"))
     return VisionSystem(
         name=path.name,
