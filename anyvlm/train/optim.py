@@ -37,6 +37,9 @@ class AdamW:
         self.first = {name: torch.zeros_like(m) for name, m in self.master.items()}
         self.second = {name: torch.zeros_like(m) for name, m in self.master.items()}
         self.lr = {name: _base_rate(stage, name) for name in self.parameters}
+        self.bounds = {
+            name: next((pair for glob, pair in stage.bounds.items() if fnmatchcase(name, glob)), None) for name in self.parameters
+        }
 
     def step(self, step: int, steps: int, clip: float = 1.0) -> float:
         """One update at 0-based `step` of `steps`; returns the gradient norm before clipping to `clip`.
@@ -58,6 +61,8 @@ class AdamW:
             if w.ndim > 1 and self.stage.weight_decay:
                 w.mul_(1 - lr * self.stage.weight_decay)
             w.addcdiv_(m / (1 - b1 ** (step + 1)), (v / (1 - b2 ** (step + 1))).sqrt_().add_(1e-8), value=-lr)
+            if (bounds := self.bounds[name]) is not None:
+                w.clamp_(*bounds)
             self.parameters[name].data.copy_(w)
             self.parameters[name].grad = None
         return norm

@@ -85,7 +85,7 @@ def _pretrained(name: str, encoder: ViT, batch: int, lr: float, file: str) -> Ma
         checkpoints=(),
         stages=(Stage(
             name="pretrain", train=("*",), data=("COCO", "Visual Genome", "CC3M", "CC12M", "SBU", "LAION115M"),
-            losses=LOSSES | {"caption": 1.0}, lr=lr, batch=batch, epochs=20, weight_decay=DECAY,
+            losses=LOSSES | {"caption": 1.0}, bounds={"temperature": (0.001, 0.5)}, lr=lr, batch=batch, epochs=20, weight_decay=DECAY,
             note="queues of 57,600, momentum 0.995, soft targets 0.4 from the end of epoch 2; the rate falls by 0.9 an epoch",
         ),),
         meta=META.but(summary=f"Pre-trained; the authors' {file} loads from a directory in the layout BLIP_PRETRAINED."),
