@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from anyvlm.errors import SpecError
 from anyvlm.inputs.policy import ImagePolicy
-from anyvlm.parts.features import Encoder, Grid
+from anyvlm.parts.features import Encoder, Features, Grid
 from anyvlm.parts.grounded import GroundedDecoder, GroundedLM, GroundedText
 from anyvlm.spec import Spec
 from anyvlm.system import Checkpoint, Meta, Stage, System, VisionSystem
@@ -88,8 +88,8 @@ class Match(nn.Module):
 
     def rows(self, x_NC: Tensor, grids: tuple[Grid, ...]) -> Tensor:
         """Rows (I, R, D) of pictures of one size, the class token first."""
-        x_ND: Tensor = self.encoder(x_NC, grids).x_ND
-        return x_ND.unflatten(0, (len(grids), -1))
+        features: Features = self.encoder(x_NC, grids)
+        return features.x_ND.unflatten(0, (len(grids), -1))
 
     def point_image(self, rows_IRD: Tensor) -> Tensor:
         """Points (I, E) on the sphere."""
@@ -106,7 +106,7 @@ class Match(nn.Module):
 
 
 def _sharing(lm: GroundedLM, match: Match) -> GroundedLM:
-    """The language model on the modules of the text tower; its own are attn and norm1 of every block, dense, norm_head, head."""
+    """The language model on the text tower's modules; its own are attn and norm1 of every block, dense, norm_head, a bias."""
     text = match.text
     lm.embed, lm.pos, lm.norm = text.embed, text.pos, text.norm
     lm.head.weight = text.embed.weight

@@ -87,7 +87,8 @@ class Stage(Spec):
     """One training step of a recipe, with the paper's numbers; None where the paper does not say.
 
     `train`: globs of the parameters that move; `lora`: low-rank updates beside them; `losses`: name -> weight;
-    `batch`: samples per update; `epochs` or `steps`: how long; `rates`: learning rates of parts that differ, by glob; `bounds`: least and largest values of parameters, by glob.
+    `batch`: samples per update; `epochs` or `steps`: how long; `rates`: learning rates of parts that differ, by glob;
+    `bounds`: least and largest values of parameters, by glob.
     """
 
     name: str

@@ -93,9 +93,9 @@ def _parts(system: AnySystem, tree: Branch) -> Tree:
     if isinstance(system, MatchSystem):
         root.add(_titled("policy", "", system.policy))
         parts: dict[str, Spec | None] = {"encoder": system.encoder, "text": system.text, "lm": system.captioner}
-        for path, part in parts.items():
-            if part is not None:
-                _part(root, tree, path, part)
+        for path, spec in parts.items():
+            if spec is not None:
+                _part(root, tree, path, spec)
         return root
     for name, stream in system.streams.items():
         root.add(_titled(f"streams.{name}.policy", "", stream.policy))

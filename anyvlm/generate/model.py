@@ -38,7 +38,7 @@ def load(name: str | Path, *, device: str | None = None, dtype: str | torch.dtyp
     if isinstance(found, VisionSystem):
         raise InputError(f"'{found.name}' is an encoder alone and cannot answer; take a system with a language model.")
     if isinstance(found, MatchSystem):
-        raise InputError(f"'{found.name}' only matches pictures and texts: `anyvlm.load({found.name!r}).match(pictures, texts)`.")
+        raise InputError(f"'{found.name}' answers nothing but scores: `anyvlm.load({found.name!r}).match(pictures, texts)`.")
     return Model.load(found, where, remote=remote)
 
 

@@ -12,8 +12,8 @@ def reaches(kind: Reach, places: Sequence[int], length: int) -> list[tuple[int, 
     """For pictures at `places` of a prompt of `length` tokens, the tokens [start, stop) that see each, their place included.
 
     "last": a token sees the nearest picture before it (2204.14198). "group": pictures right behind one another are seen by
-    the same text (Llama 3.2: transformers `processing_mllama.py`, `get_cross_attention_token_mask`). "all": every picture is seen by the whole prompt, in which it
-    takes no place (BLIP).
+    the same text (Llama 3.2: transformers `processing_mllama.py`, `get_cross_attention_token_mask`). "all": the whole prompt
+    sees every picture, which takes no place in it (BLIP).
     """
     assert kind in get_args(Reach)
     if kind == "all":

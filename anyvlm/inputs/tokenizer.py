@@ -84,18 +84,18 @@ class Tokenizer:
         self._inner.post_processor = None  # it trims spaces off the offsets
         ours = [tokenizers.AddedToken(text, special=True, normalized=False) for text in (_SLOT, _CUT)]
         self._inner.add_special_tokens(ours)
-        added = self._inner.get_added_tokens_decoder()
-        self._ours = frozenset(id for id, token in added.items() if token.content in (_SLOT, _CUT))
-        self._special = frozenset(id for id, token in added.items() if token.special)
+        known = self._inner.get_added_tokens_decoder()
+        self._ours = frozenset(id for id, token in known.items() if token.content in (_SLOT, _CUT))
+        self._special = frozenset(id for id, token in known.items() if token.special)
         self._control = {
             id: token.content
-            for id, token in added.items()
+            for id, token in known.items()
             if token.special or not token.content.isspace()  # runs of spaces as one token are ordinary text
         }
         self.specials = frozenset(content for id, content in self._control.items() if id not in self._ours)
         # Normalisation hides some: Llama's old files look for "▁</s>" and miss the "</s>" behind an answer.
         normal = self._inner.normalizer
-        hidden = {t.content for t in added.values() if normal and t.normalized and normal.normalize_str(t.content) != t.content}
+        hidden = {t.content for t in known.values() if normal and t.normalized and normal.normalize_str(t.content) != t.content}
         self._readable = self.specials - hidden
         self.bos = None if bos is None else self.id(bos)
         self.eos = frozenset(self.id(token) for token in eos) | {end for end in ends if isinstance(end, int)}

@@ -1,4 +1,4 @@
-"""BLIP's text network (2201.12086): one BERT stack that reads pictures by cross-attention, as an encoder and as a language model.
+"""BLIP's text network (2201.12086): a BERT stack that reads pictures by cross-attention, as encoder and as language model.
 
 Without rows to read the cross-attention is left out: the encoder alone, for contrast. Sources: salesforce/BLIP 056a169
 `models/med.py`, `models/blip_vqa.py`; transformers `modeling_blip_text.py`.

@@ -37,9 +37,7 @@ class AdamW:
         self.first = {name: torch.zeros_like(m) for name, m in self.master.items()}
         self.second = {name: torch.zeros_like(m) for name, m in self.master.items()}
         self.lr = {name: _base_rate(stage, name) for name in self.parameters}
-        self.bounds = {
-            name: next((pair for glob, pair in stage.bounds.items() if fnmatchcase(name, glob)), None) for name in self.parameters
-        }
+        self.bounds = {name: _bounds(stage, name) for name in self.parameters}
 
     def step(self, step: int, steps: int, clip: float = 1.0) -> float:
         """One update at 0-based `step` of `steps`; returns the gradient norm before clipping to `clip`.
@@ -80,6 +78,10 @@ class AdamW:
                 t.copy_(tensors[f"{kind}.{name}"])
         for name, p in self.parameters.items():
             p.data.copy_(self.master[name])
+
+
+def _bounds(stage: Stage, name: str) -> tuple[float, float] | None:
+    return next((pair for glob, pair in stage.bounds.items() if fnmatchcase(name, glob)), None)
 
 
 def _base_rate(stage: Stage, name: str) -> float:

@@ -21,7 +21,7 @@ from anyvlm.parts.norm import RMSNorm
 from anyvlm.parts.rope import Linear, Rope
 from anyvlm.spec import Json, from_json
 from anyvlm.system import Checkpoint, Meta, Stream, System, VisionSystem
-from anyvlm.weights.config_blip import read_blip
+from anyvlm.weights.config_grounded import read_blip
 from anyvlm.weights.config_chat import gguf_template, read_template
 from anyvlm.weights.config_lm import ACTS, KEYS, read_lm
 from anyvlm.weights.config_original import is_original, read_original
@@ -154,7 +154,8 @@ def _vision(path: Path, config: Mapping[str, object], source: Source) -> VisionS
     nested = config.get("vision_config")
     inner = {**nested, "model_type": HALF[kind]} if kind in HALF and isinstance(nested, Mapping) else config
     if str(inner.get("model_type")) not in (*HALF.values(), "dinov2"):
-        raise SpecError(f"{path}: model_type '{kind}' is not known here; known are blip, llava, {', '.join((*KEYS, *HALF))}, dinov2.")
+        known = ", ".join(("blip", "llava", *KEYS, *HALF, "dinov2"))
+        raise SpecError(f"{path}: model_type '{kind}' is not known here; known are {known}.")
     tower = read_vision(inner, str(path / "config.json"))
     return VisionSystem(
         name=path.name,

@@ -102,7 +102,9 @@ MED_ANSWERER_KEYS = Keys(
 """Both halves of the network for questions, whose words have tables of their own."""
 
 MATCH_KEYS = Keys(
-    rules=rename({"vision_proj.": "to_shared.image.", "text_proj.": "to_shared.text.", "itm_head.": "judge.", "temp": "temperature"})
+    rules=rename({
+        "vision_proj.": "to_shared.image.", "text_proj.": "to_shared.text.", "itm_head.": "judge.", "temp": "temperature",
+    })
 )  # fmt: skip
 
 _SHARED = "encoder.layer.[0-9]", "encoder.layer.[0-9][0-9]"
