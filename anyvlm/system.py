@@ -6,7 +6,7 @@ Shape letters: B batch, T tokens, D width, N rows of all items, C values per pat
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal
 
@@ -32,6 +32,20 @@ from anyvlm.weights.sources import Source
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reads(Spec):
+    """The words of a prompt, for a connector that reads them beside the picture, as ids of a tokenizer of its own.
+
+    The ids are `first`, the text up to the answer without its control tokens, `last`: at most `limit`, the text's beginning
+    given up.
+    """
+
+    tokenizer: Source
+    limit: int
+    first: str = "[CLS]"
+    last: str = "[SEP]"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stream(Spec):
     """One modality's way in: policy (picture -> pixel arrays), encoder, connector, and the kind of token its rows become.
 
@@ -40,7 +54,8 @@ class Stream(Spec):
     tokens of text among the rows. `reach`: the rows do not go into the sequence but into a memory of the stream's name,
     which the language model's inserts read; a picture then takes one place, and is seen by the text behind it, up to the
     next picture ("last": Flamingo) or up to the next picture that text stands before ("group": Llama 3.2), or it takes no
-    place and all text sees it ("all": BLIP). `limit`: so many pictures a conversation may hold.
+    place and all text sees it ("all": BLIP). `limit`: so many pictures a conversation may hold. `reads`: what the connector
+    reads beside the picture.
     """
 
     policy: Policy
@@ -51,6 +66,7 @@ class Stream(Spec):
     reach: Reach | None = None
     several: Policy | None = None
     limit: int | None = None
+    reads: Reads | None = None
     kind: Kind = Kind.IMAGE
 
     def policy_among(self, pictures: int) -> Policy:
@@ -138,8 +154,9 @@ class Meta(Spec):
 class System(Spec):
     """A named VLM: everything that reproduces it.
 
-    `added`: control tokens that the tokenizer's files lack, in the order of their ids behind them. `placeholder`: the token whose places image rows take in prompt ids. `attention`: "causal", or "prefix" where all tokens
-    before the answer see each other. `boxes`: how its text writes boxes. `tokenizer`: the source it is read from.
+    `placeholder`: the token whose places image rows take in prompt ids. `attention`: "causal", or "prefix" where all tokens
+    before the answer see each other, or an encoder of the language model reads them. `boxes`: how its text writes boxes.
+    `tokenizer`: the source it is read from; `added`: control tokens that its files lack, in the order of their ids.
     `fresh`: globs of parameters that no checkpoint fills. A language model alone is a System without streams.
     """
 
@@ -156,6 +173,10 @@ class System(Spec):
     checkpoints: tuple[Checkpoint, ...] = ()
     fresh: tuple[str, ...] = ()
     stages: tuple[Stage, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.lm.start is not None and self.attention != "prefix":
+            raise SpecError(f"'{self.name}': an encoder of its language model reads the prompt; set attention='prefix'.")
 
     def build(self) -> VLM:
         """The module, with random weights."""
@@ -207,19 +228,22 @@ class Pixels:
     """Flattened patches (N, C) of all arrays of one stream, their grids of patches, and how every picture was cut.
 
     reaches: of a stream that goes into a memory, per picture the row of the batch and the tokens [start, stop) that see it.
+    texts: of a stream whose connector reads, for every array the ids of the words beside it.
     """
 
     x_NC: Tensor
     grids: tuple[Grid, ...]
     cuts: tuple[Cut, ...] = ()
     reaches: tuple[tuple[int, int, int], ...] = ()
+    texts: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)
 class Batch:
     """What a VLM reads. kind_BT marks the places that rows of a stream take; seg_BT is -1 on padding.
 
-    prefix_BT: tokens that see each other, those at the start of every sample; None where all is causal.
+    prefix_BT: tokens that see each other, those at the start of every sample; None where all is causal. With a language model
+    that reads them with an encoder, labels_BT has a place for its start and one for every token of the answer.
     """
 
     ids_BT: Tensor
@@ -249,7 +273,8 @@ class VLM(nn.Module):
     def features(self, media: Mapping[str, Pixels]) -> dict[str, Features]:
         """Rows of every array of every stream, in the language model's width."""
         dtype = self.lm.embed.weight.dtype  # an encoder without parameters cannot know it
-        return {name: self.connectors[name](self.encoders[name](p.x_NC.to(dtype), p.grids)) for name, p in media.items()}
+        seen = {name: self.encoders[name](pixels.x_NC.to(dtype), pixels.grids) for name, pixels in media.items()}
+        return {name: self.connectors[name](replace(rows, texts=media[name].texts)) for name, rows in seen.items()}
 
     def rows(self, media: Mapping[str, Pixels], features: Mapping[str, Features] | None = None) -> dict[str, Features]:
         """What every stream lays into the sequence: its features, put together by its join if it has one."""
@@ -275,7 +300,7 @@ class VLM(nn.Module):
         return Seq(x_BTD, batch.kind_BT, batch.pos_PBT, block_BT, batch.seg_BT, memory)
 
     def forward(self, batch: Batch, cache: Cache | None = None) -> Tensor:
-        """Logits (B, T, vocab)."""
+        """Logits (B, T, vocab), at the places of `labels_BT`."""
         return self.lm.logits(self.lm.hidden(self.lm.begin(self.assemble(batch)), cache))
 
 

@@ -12,13 +12,16 @@ from anyvlm.inputs.policy import ImagePolicy, Policy
 from anyvlm.inputs.tiles import AnyRes, Canvas
 from anyvlm.match import MatchSystem
 from anyvlm.parts.connect.perceiver import Perceiver
+from anyvlm.parts.connect.qformer import QFormer, ReadingQFormer
 from anyvlm.parts.features import Connector, Encoder
 from anyvlm.parts.grounded import GroundedAnswerer, GroundedDecoder, GroundedText
 from anyvlm.parts.insert.gated import GatedCross
 from anyvlm.parts.language import LanguageModel
 from anyvlm.parts.lm import Decoder
 from anyvlm.parts.memory import Insert
+from anyvlm.parts.opt import OPT
 from anyvlm.parts.rope import LongRope, Rope
+from anyvlm.parts.t5 import T5
 from anyvlm.parts.vision.axial import AxialViT
 from anyvlm.parts.vision.native import NativeViT
 from anyvlm.parts.vision.tiled import TiledViT
@@ -54,13 +57,18 @@ def tiny_match(system: MatchSystem, *, vocab: int = 512, depth: int = 2) -> Matc
 
 
 def _language(lm: LanguageModel, vocab: int, depth: int) -> LanguageModel:
+    small = {"vocab": vocab, "width": WIDTH, "depth": depth, "heads": WIDTH // HEAD, "ffn__hidden": HIDDEN, "context": 512}
     match lm:
         case Decoder():
             return _decoder(lm, vocab, depth)
         case GroundedAnswerer():
-            return _grounded(lm.but(heads=WIDTH // HEAD, reader=_grounded(lm.reader, vocab, depth)), vocab, depth)
+            return _grounded(lm.but(heads=WIDTH // HEAD, start=0, reader=_grounded(lm.reader, vocab, depth)), vocab, depth)
         case GroundedDecoder():
             return _grounded(lm.but(heads=WIDTH // HEAD), vocab, depth)
+        case OPT():
+            return lm.but(**small)
+        case T5():
+            return lm.but(**small, encoder_depth=depth, head=HEAD)
     raise SpecError(f"tiny() does not know how to shrink the language model {type(lm).__name__}; tell it in anyvlm/tiny.py.")
 
 
@@ -95,7 +103,9 @@ def _insert(insert: Insert, depth: int) -> Insert:
 def _connector(connector: Connector) -> Connector:
     if isinstance(connector, Perceiver):
         return connector.but(queries=4, depth=2, heads=2, head=HEAD, ffn__hidden=HIDDEN)
-    return connector
+    if isinstance(connector, QFormer):
+        connector = connector.but(queries=4, inner=WIDTH, depth=3, layer__heads=2, layer__ffn__hidden=HIDDEN)
+    return connector.but(words__vocab=512) if isinstance(connector, ReadingQFormer) else connector
 
 
 def _rope(rope: Rope) -> Rope:

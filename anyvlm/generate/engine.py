@@ -17,7 +17,7 @@ from anyvlm.generate.reply import Decoding, Finish, Reply
 from anyvlm.generate.sampling import Sampling, choose
 from anyvlm.parts.cache import Cache
 from anyvlm.parts.features import Features
-from anyvlm.parts.language import Context, additive
+from anyvlm.parts.language import Context, LanguageModel, additive
 from anyvlm.parts.memory import recall_last
 from anyvlm.seq import Seq
 from anyvlm.system import VLM, Batch
@@ -58,7 +58,7 @@ class Engine:
         stops = (*sampling.stop, *stops)
         replies = [Reply(decoder, ends, stops, sampling.max_tokens) for decoder in decoders]
         generators = sampling.generators(len(replies), batch.ids_BT.device)
-        seen_BV = _seen(batch, self.vlm.spec.lm.vocab) if sampling.repetition_penalty != 1.0 else None
+        seen_BV = _seen(batch, self.vlm.spec.lm) if sampling.repetition_penalty != 1.0 else None
         logits_BV, steps = self._prefill(batch, features, sampling.max_tokens)
         while True:
             ids_B = choose(logits_BV, sampling, seen_BV, generators)
@@ -79,7 +79,7 @@ class Engine:
         B, T = seq.seg_BT.shape
         cache = lm.spec.cache(B, T + room, like=seq.x_BTD)
         hidden_BTD = lm.hidden(seq, cache)
-        last_B = _last(seq.seg_BT >= 0)
+        last_B = (seq.seg_BT >= 0).sum(1) - 1
         logits_BV = lm.logits(hidden_BTD[torch.arange(B, device=last_B.device), last_B])
         return logits_BV, _Steps(self.vlm, cache, seq)
 
@@ -100,14 +100,14 @@ class _Steps:
         # The next position after the largest of the prompt, on every axis, as all published multi-axis schemes do.
         cache.pos_PBS[:, :, start:] = seq.pos_PBT.masked_fill(~real_BT, -1).amax((0, 2))[:, None] + 1 + ahead
         cache.block_BS[:, start:] = seq.block_BT.amax(1, keepdim=True) + 1 + ahead
-        cache.seg_BS[:, start:] = seq.seg_BT.amax(1, keepdim=True)
+        cache.seg_BS[:, start:] = seq.seg_BT[:, :1]
         self.seen_BS = cache.seg_BS >= 0
         self.full = None if bool(real_BT.all()) else additive(self.seen_BS[:, None], x.dtype)
         self.window = spec.window if spec.window is not None and end > spec.window else None
         # One table row per position of any row: (positions, 1, 1, h). New tokens are text: alike on every axis.
         table_PN1 = torch.arange(int(cache.pos_PBS.max()) + 1, device=x.device)[:, None].expand(len(cache.pos_PBS), -1, 1)
         self.tables = self.lm.tables(table_PN1, x.dtype)
-        self.recalls = recall_last(seq.memory, _last(real_BT), x.dtype)
+        self.recalls = recall_last(seq.memory, real_BT.sum(1) - 1, x.dtype)
 
     @torch.inference_mode()
     def next(self, ids_B: Tensor) -> Tensor:
@@ -129,13 +129,15 @@ class _Steps:
         return lm.logits(lm.run(x_B1D, at)[:, 0])
 
 
-def _last(real_BT: Tensor) -> Tensor:
-    """(B): the place of the last token of every row that is no padding."""
-    return (torch.arange(real_BT.shape[1], device=real_BT.device) * real_BT).amax(1)
+def _seen(batch: Batch, lm: LanguageModel) -> Tensor:
+    """(B, V), True for ids of the prompt's text; places of pictures hold no words.
 
-
-def _seen(batch: Batch, vocab: int) -> Tensor:
-    """(B, V), True for ids of the prompt's text; places of pictures hold no words."""
+    A prompt that an encoder reads does not count, but the decoder's start does (as in transformers).
+    """
+    vocab = lm.vocab
+    if lm.start is not None:
+        ids_V = torch.arange(vocab, device=batch.ids_BT.device)
+        return (ids_V == lm.start).repeat(len(batch.ids_BT), 1)
     text_BT = (batch.seg_BT >= 0) & (batch.kind_BT == 0)
     seen_BV = torch.zeros(len(batch.ids_BT), vocab + 1, dtype=torch.bool, device=batch.ids_BT.device)
     return seen_BV.scatter_(1, batch.ids_BT.masked_fill(~text_BT, vocab), True)[:, :vocab]

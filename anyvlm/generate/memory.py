@@ -18,8 +18,8 @@ AT_ONCE = 16  # pictures encoded in one go; more costs memory and gains nothing
 class FeatureMemory:
     """`VLM.features` with a memory of `limit` bytes; the least recently used rows go first.
 
-    The key is the content: a hash of the very pixels that the encoder reads. A batch with one picture many times
-    encodes it once. `encoded` counts the pictures that went through an encoder.
+    The key is the content: a hash of the very pixels that the encoder reads, and the words that the connector does. A batch
+    with one picture many times encodes it once. `encoded` counts the pictures that went through an encoder.
     """
 
     def __init__(self, vlm: VLM, limit: int = 64 * 2**20) -> None:
@@ -34,16 +34,18 @@ class FeatureMemory:
         return {name: self._stream(name, pixels) for name, pixels in media.items()}
 
     def _stream(self, name: str, pixels: Pixels) -> Features:
-        items = dict[str, tuple[Tensor, Grid]]()
+        items = dict[str, tuple[Tensor, Grid, tuple[int, ...]]]()
         order = []
-        for x_NC, grid in zip(Features(pixels.x_NC, pixels.grids).items(), pixels.grids, strict=True):
-            order.append(_key(name, x_NC, grid))
-            items[order[-1]] = (x_NC, grid)
+        texts = pixels.texts or ((),) * len(pixels.grids)
+        for x_NC, grid, text in zip(Features(pixels.x_NC, pixels.grids).items(), pixels.grids, texts, strict=True):
+            order.append(_key(name, x_NC, grid, text))
+            items[order[-1]] = (x_NC, grid, text)
         found = {key: self._rows[key] for key in items if key in self._rows}
         new = [key for key in items if key not in found]
         for start in range(0, len(new), AT_ONCE):
             keys = new[start : start + AT_ONCE]
-            some = Pixels(torch.cat([items[key][0] for key in keys]), tuple(items[key][1] for key in keys))
+            pixels_N, grids, words = zip(*(items[key] for key in keys), strict=True)
+            some = Pixels(torch.cat(pixels_N), grids, texts=words if pixels.texts else ())
             rows = self.vlm.features({name: some})[name]
             # Clones: a slice would keep the rows of all its neighbours alive.
             found |= zip(keys, zip((x.clone() for x in rows.items()), rows.grids, strict=True), strict=True)
@@ -62,6 +64,6 @@ class FeatureMemory:
             self._bytes -= x_ND.nbytes
 
 
-def _key(name: str, x_NC: Tensor, grid: Grid) -> str:
+def _key(name: str, x_NC: Tensor, grid: Grid, text: tuple[int, ...]) -> str:
     content = hashlib.sha256(x_NC.cpu().numpy().tobytes())
-    return f"{name} {grid} {content.hexdigest()}"
+    return f"{name} {grid} {text} {content.hexdigest()}"

@@ -28,20 +28,14 @@ def collate(
 
     `labels`: also the id to predict at each place, from the plan's supervised tokens.
     """
-    longest = max(map(len, plans))
-
-    def table(rows: Sequence[Sequence[int]], fill: int) -> torch.Tensor:
-        return torch.tensor([[*row, *[fill] * (longest - len(row))] for row in rows], dtype=torch.long)
-
-    seg_BT = table([[0] * len(p) for p in plans], -1)
     return Batch(
-        ids_BT=table([p.ids for p in plans], 0),
-        kind_BT=table([p.kinds for p in plans], 0),
-        pos_PBT=_positions(plans, system.lm.axes, longest),
-        seg_BT=seg_BT,
+        ids_BT=_table([p.ids for p in plans], 0),
+        kind_BT=_table([p.kinds for p in plans], 0),
+        pos_PBT=_positions(plans, system.lm.axes, max(map(len, plans))),
+        seg_BT=_table([[0] * len(p) for p in plans], -1),
         media=media(system, plans, pixels),
-        labels_BT=table([_labels(p) for p in plans], NOTHING) if labels else None,
-        prefix_BT=table([[1] * p.prefix for p in plans], 0).bool() if any(p.prefix for p in plans) else None,
+        labels_BT=_labels(system, plans) if labels else None,
+        prefix_BT=_table([_prefix(p) for p in plans], 0).bool() if any(p.prefix for p in plans) else None,
     )
 
 
@@ -52,6 +46,7 @@ def media(
     rows: dict[str, list[torch.Tensor]] = {}
     grids: dict[str, list[Grid]] = {}
     cuts: dict[str, list[Cut]] = {}
+    texts: dict[str, list[tuple[int, ...]]] = {}
     seen_by: dict[str, list[tuple[int, int, int]]] = {}
     for row, (plan, arrays) in enumerate(zip(plans, pixels, strict=True)):
         left = iter(arrays)
@@ -61,12 +56,16 @@ def media(
             rows.setdefault(seen.stream, []).extend(still(x, encoder) for x in own)
             grids.setdefault(seen.stream, []).extend(encoder.grid(*x.shape[1:]) for x in own)
             cuts.setdefault(seen.stream, []).append(seen.cut)
+            if seen.stream in plan.texts:
+                texts.setdefault(seen.stream, []).extend([plan.texts[seen.stream]] * len(own))
         for name, stream in system.streams.items():
             places = [seen.start for seen in plan.pictures if seen.stream == name]
             if stream.reach and places:
                 seen_by.setdefault(name, []).extend((row, *span) for span in reaches(stream.reach, places, len(plan)))
     return {
-        name: Pixels(torch.cat(x), tuple(grids[name]), tuple(cuts[name]), tuple(seen_by.get(name, ())))
+        name: Pixels(
+            torch.cat(x), tuple(grids[name]), tuple(cuts[name]), tuple(seen_by.get(name, ())), tuple(texts.get(name, ()))
+        )
         for name, x in rows.items()
     }
 
@@ -80,5 +79,19 @@ def _positions(plans: Sequence[Plan], axes: int, longest: int) -> torch.Tensor:
     )
 
 
-def _labels(plan: Plan) -> list[int]:
-    return [id if learn else NOTHING for id, learn in zip(plan.ids[1:], plan.supervised[1:], strict=True)] + [NOTHING]
+def _prefix(plan: Plan) -> list[int]:
+    return [1] * plan.prefix + [0] * (len(plan) - plan.prefix)
+
+
+def _labels(system: System, plans: Sequence[Plan]) -> torch.Tensor:
+    """(B, T), from the last token of the prompt on where an encoder reads it: its place is that of the decoder's start."""
+    rows = []
+    for plan in plans:
+        row = [id if learn else NOTHING for id, learn in zip(plan.ids[1:], plan.supervised[1:], strict=True)] + [NOTHING]
+        rows.append(row if system.lm.start is None else row[plan.prefix - 1 :])
+    return _table(rows, NOTHING)
+
+
+def _table(rows: Sequence[Sequence[int]], fill: int) -> torch.Tensor:
+    longest = max(map(len, rows))
+    return torch.tensor([[*row, *[fill] * (longest - len(row))] for row in rows], dtype=torch.long)

@@ -5,8 +5,8 @@ It decodes no pixel and needs no torch: `tokens`, truncation, cache sizes, usage
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -47,7 +47,8 @@ class Seen:
 class Plan:
     """Token layout of one conversation. Per token: id, Kind (0 is text), whether training predicts it.
 
-    A picture may have several spans, with text between them. `prefix`: so many tokens at the start see each other.
+    A picture may have several spans, with text between them. `prefix`: so many tokens at the start, all before the answer,
+    see each other. `texts`: by stream, ids of the words that its connector reads.
     """
 
     ids: tuple[int, ...]
@@ -56,6 +57,7 @@ class Plan:
     spans: tuple[Span, ...]
     pictures: tuple[Seen, ...] = ()
     prefix: int = 0
+    texts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -114,7 +116,8 @@ def plan(
         sizes = [image_size(picture.source) for picture in pictures]
     if len(sizes) != len(pictures):
         raise InputError(f"{len(sizes)} picture sizes were given for {len(pictures)} pictures.")
-    encoded = tokenizer.encode(system.template.render(messages, reply))
+    pieces = system.template.render(messages, reply)
+    encoded = tokenizer.encode(pieces)
     ids: list[int] = []
     kinds: list[int] = []
     supervised: list[bool] = []
@@ -138,9 +141,13 @@ def plan(
             ids += new
             kinds += [kind] * len(new)
             supervised += [False] * len(new)
-    prefix = (supervised.index(True) if True in supervised else len(ids)) if system.attention == "prefix" else 0
-    laid = Plan(tuple(ids), tuple(kinds), tuple(supervised), tuple(spans), tuple(seen), prefix)
-    if len(laid) + max_tokens > system.lm.context:
+    prefix = 0
+    if system.attention == "prefix":
+        prefix = len(ids) if reply else _answer(supervised)
+        supervised[:prefix] = [False] * prefix  # an earlier answer is part of the prompt
+    texts = _texts(system, tokenizer, pieces if reply else pieces[: _answer([piece.supervised for piece in pieces])])
+    laid = Plan(tuple(ids), tuple(kinds), tuple(supervised), tuple(spans), tuple(seen), prefix, texts)
+    if _length(system, laid, max_tokens) > system.lm.context:
         raise InputError(_too_long(system, laid, max_tokens))
     return laid
 
@@ -150,6 +157,36 @@ def _cells(system: System, stream: Stream, cut: Cut) -> tuple[str | Grid, ...]:
     if stream.reach is None:
         return stream.cells(cut)
     return () if stream.reach == "all" else (system.placeholder,)
+
+
+def _answer(supervised: Sequence[bool]) -> int:
+    """Where the last run of what training predicts begins; the end if there is none."""
+    at = len(supervised)
+    last = max((n for n, learn in enumerate(supervised) if learn), default=-1)
+    for n in range(last, -1, -1):
+        if not supervised[n]:
+            return n + 1
+        at = n
+    return at
+
+
+def _texts(system: System, tokenizer: Tokenizer, prompt: Sequence[Piece]) -> dict[str, tuple[int, ...]]:
+    """For every stream whose connector reads: the words of the prompt, as it reads them."""
+    words = "".join(piece.text for piece in prompt if piece.kind not in ("special", "image"))
+    out = {}
+    for name, stream in system.streams.items():
+        if (reads := stream.reads) is not None:
+            first, last = Piece(reads.first, "special"), Piece(reads.last, "special")
+            ids = tokenizer.readers[name].encode((first, *([Piece(words, "user")] if words else []), last)).ids
+            out[name] = ids if len(ids) <= reads.limit else (ids[0], *ids[len(ids) - reads.limit + 1 :])
+    return out
+
+
+def _length(system: System, laid: Plan, max_tokens: int) -> int:
+    """What must fit into the context: prompt and answer, or the longer of the two where an encoder reads the prompt."""
+    if system.lm.start is None:
+        return len(laid) + max_tokens
+    return max(laid.prefix, len(laid) - laid.prefix + max_tokens)
 
 
 def _written(tokenizer: Tokenizer, cell: str) -> list[int]:

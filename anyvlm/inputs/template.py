@@ -35,7 +35,7 @@ class Piece:
 class Template(Spec):
     """A chat format. Without a system turn or earlier turns the prompt is
 
-    ``bos user_open {pictures and text} user_close answer_open``, and the model goes on with
+    ``bos user_open {pictures and text} user_close answer_open prompt_end``, and the model goes on with
     ``answer_space {answer} answer_end``, which is what training supervises. ``answer_close`` follows unsupervised.
     """
 
@@ -50,6 +50,7 @@ class Template(Spec):
     user_again: str = ""  # before the second and later user_open
     text_open: str = ""  # after user_open, where the turn begins with text and not with a picture (Idefics3)
     answer_open: str
+    prompt_end: str = ""  # behind the last answer_open (T5: "</s>" ends what its encoder reads)
     answer_space: str = ""
     answer_end: str
     answer_close: str = ""
@@ -83,7 +84,7 @@ class Template(Spec):
             yield from opening
         for n, turn in enumerate(turns):
             if turn.role == "assistant":
-                yield from self._answer(turn)
+                yield from self._answer(turn, self.prompt_end if n == len(turns) - 1 else "")
                 continue
             yield from self._format((self.user_again if n else "") + self.user_open)
             if n == 0 and self.system_inside:
@@ -91,7 +92,7 @@ class Template(Spec):
             yield from self._user(turn, self.bos if n == 0 and self.bos_place == "pictures" else "")
             yield from self._format(self.user_close)
         if reply:
-            yield from self._format(self.answer_open)
+            yield from self._format(self.answer_open + self.prompt_end)
 
     def _system(self, message: Message | None) -> Iterator[Piece]:
         text = Piece(self.system, "template") if message is None else Piece(message.text, "user")
@@ -122,8 +123,9 @@ class Template(Spec):
             previous = part
         yield from self._format(behind)
 
-    def _answer(self, message: Message) -> Iterator[Piece]:
-        yield from self._format(self.answer_open)
+    def _answer(self, message: Message, end: str) -> Iterator[Piece]:
+        """`end`: of the prompt before it."""
+        yield from self._format(self.answer_open + end)
         yield from self._format(self.answer_space, supervised=True)
         yield Piece(message.text, "answer", supervised=True)
         yield from self._format(self.answer_end, supervised=True)

@@ -245,11 +245,43 @@ BLIP_ANSWER = BLIP_CAPTION.but(
     bos="",
     user_open="[ENC]",
     user_close="[SEP]",
-    answer_open="[DEC]",
-    specials=("[ENC]", "[DEC]", "[SEP]"),
+    specials=("[ENC]", "[SEP]"),
 )
-"""BLIP for questions: what stands before [DEC] is read by the encoder (salesforce/BLIP models/blip_vqa.py). transformers'
-processor leaves [CLS] where the authors write [ENC]."""
+"""BLIP for questions, which its encoder reads (salesforce/BLIP models/blip_vqa.py). transformers' processor leaves [CLS] where
+the authors write [ENC]."""
+
+BLIP_2_OPT = Template(
+    bos="</s>",
+    bos_place="pictures",
+    user_open="Question: ",
+    user_close=" Answer:",
+    image_close="",
+    answer_open="",
+    answer_space=" ",
+    answer_end="\n",
+    specials=("</s>",),
+    stop=("\n", "</s>"),
+)
+"""BLIP-2 on OPT: pictures, "</s>", the authors' prompt for questions; an answer ends with a line break (salesforce/LAVIS
+blip2_models/blip2_opt.py). They score VQA with "Question: {} Short answer:", and put a full stop behind earlier answers."""
+
+BLIP_2_OPT_CAPTION = BLIP_2_OPT.but(user_open="", user_close="")
+"""The text is continued, as transformers' Blip2Processor has it: "a photo of" asks for a caption."""
+
+BLIP_2_T5 = Template(
+    user_open="Question: ",
+    user_close=" Answer:",
+    image_close="",
+    answer_open="",
+    prompt_end="</s>",
+    answer_end="</s>",
+    specials=("</s>",),
+    stop=("</s>",),
+)
+"""BLIP-2 on Flan-T5 (blip2_t5.py): pictures, text, "</s>" into the encoder; the answer and "</s>" out of the decoder."""
+
+INSTRUCTBLIP_VICUNA = BLIP_2_OPT_CAPTION.but(answer_end="</s>", stop=("</s>",))
+"""InstructBLIP on Vicuna (blip2_vicuna_instruct.py): pictures, "</s>", which is its first token too, and the instruction."""
 
 # Language models ------------------------------------------------------------------------------------------------------
 
@@ -277,6 +309,14 @@ QWEN2_VL = QWEN2.but(
     specials=("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"),
 )
 """Qwen2-VL and Qwen2.5-VL (the chat template of their tokenizer_config.json; the same for all sizes)."""
+
+OPT_PLAIN = Template(
+    bos="</s>", user_open="", user_close="", answer_open="", answer_end="</s>", specials=("</s>",), stop=("</s>",)
+)
+"""OPT: text that is continued, behind "</s>"."""
+
+T5_PLAIN = BLIP_2_T5.but(user_open="", user_close="")
+"""Flan-T5, and InstructBLIP and the captioning BLIP-2 on it: the instruction and "</s>"."""
 
 SMOLLM2 = QWEN2.but(system="You are a helpful AI assistant named SmolLM, trained by Hugging Face")
 

@@ -97,6 +97,7 @@ class Tokenizer:
         normal = self._inner.normalizer
         hidden = {t.content for t in known.values() if normal and t.normalized and normal.normalize_str(t.content) != t.content}
         self._readable = self.specials - hidden
+        self.readers: dict[str, Tokenizer] = {}  # those of streams whose connectors read the prompt, by the stream's name
         self.bos = None if bos is None else self.id(bos)
         self.eos = frozenset(self.id(token) for token in eos) | {end for end in ends if isinstance(end, int)}
 
@@ -212,8 +213,12 @@ class Tokenizer:
     def save(self, directory: Path) -> None:
         """Write the tokenizer's files: copies of those it was read from, or tokenizer.json and tokenizer_config.json.
 
-        The caller provides the directory, and atomicity (`weights.atomic`).
+        Those of streams go into the folders ``<stream>_tokenizer``. The caller provides the directory, and atomicity
+        (`weights.atomic`).
         """
+        for name, reader in self.readers.items():
+            (directory / f"{name}_tokenizer").mkdir()
+            reader.save(directory / f"{name}_tokenizer")
         if self._directory is not None:
             for name in _FILES:
                 if (self._directory / name).is_file():

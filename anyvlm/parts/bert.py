@@ -63,7 +63,7 @@ class PostNorm(Spec):
     norm: LayerNorm = LayerNorm(eps=1e-12)
 
     def build(self, width: int, into: int | None = None, layer: int = 0) -> PostNormBlock:
-        """The module for rows of `width`. `into`: width of the other rows, None if it reads none; `layer`: its place in a cache."""
+        """The module for rows of `width`. `into`: width of the other rows, None without them; `layer`: its place in a cache."""
         return PostNormBlock(self, width, into, layer)
 
 

@@ -21,10 +21,13 @@ Grid = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Features:
-    """x_ND: the rows of all items one after another; grids: their shapes."""
+    """x_ND: the rows of all items one after another; grids: their shapes; texts: of each item the ids of words that belong
+    to it, for connectors that read them (`Stream.reads`).
+    """
 
     x_ND: Tensor
     grids: tuple[Grid, ...]
+    texts: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         rows = sum(map(prod, self.grids))

@@ -8,7 +8,7 @@ Shape letters: B batch, T tokens, S rows of a memory, D width.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from anyvlm.parts.act import ACTS
 from anyvlm.parts.bert import PostNorm, PostNormBlock
 from anyvlm.parts.cache import Cache, allocate
+from anyvlm.parts.encdec import PROMPT, asked
 from anyvlm.parts.init import normal
 from anyvlm.parts.language import LM, Context, LanguageModel, additive
 from anyvlm.parts.memory import Recall, recall, remembered
@@ -48,10 +49,9 @@ class _Stack(nn.Module):
         self.blocks = nn.ModuleList(spec.block.build(spec.width, into, layer) for layer in range(spec.depth))
 
     def encode(self, seq: Seq, at: Recall | None) -> Tensor:
-        """(B, T, D): all tokens of a segment see each other."""
+        """(B, T, D) of a Seq in which all tokens of a sample are one block."""
         x_BTD: Tensor = self.norm(seq.x_BTD + self.pos[seq.pos_PBT[0]])
-        together = replace(seq, block_BT=torch.zeros_like(seq.block_BT))
-        return _run(self.blocks, x_BTD, at, additive(mask(together, together), x_BTD.dtype))
+        return _run(self.blocks, x_BTD, at, additive(mask(seq, seq), x_BTD.dtype))
 
 
 class GroundedTextModule(_Stack):
@@ -66,7 +66,8 @@ class GroundedTextModule(_Stack):
         """States (B, T, D). `seen_BT`: False on padding; `rows_BSD`: of the picture beside each text, all of them seen."""
         B, T = ids_BT.shape
         place_BT = torch.arange(T, device=ids_BT.device).expand(B, T)
-        seq = Seq(self.embed(ids_BT), torch.zeros_like(ids_BT), place_BT[None], place_BT, seen_BT.long() - 1)
+        one = torch.zeros_like(ids_BT)
+        seq = Seq(self.embed(ids_BT), one, place_BT[None], one, seen_BT.long() - 1)
         return self.encode(seq, None if rows_BSD is None else _whole(rows_BSD, T))
 
 
@@ -142,11 +143,12 @@ class GroundedLM(LM):
 class GroundedAnswerer(GroundedDecoder):
     """`reader` reads the prompt and the picture; the decoder reads what it made of the prompt, and writes the answer.
 
-    The last token of the prompt is the decoder's first. For systems of attention "prefix".
+    `start`: the id the decoder begins with. For systems of attention "prefix".
     """
 
     reader: GroundedText
-    memory: str = "prompt"
+    start: int = 30522
+    memory: str = PROMPT
 
     def build(self, memories: Mapping[str, int] | None = None) -> GroundedAnswererLM:
         """The module."""
@@ -166,18 +168,12 @@ class GroundedAnswererLM(GroundedLM):
         self.reader = _Stack(spec.reader, into)
 
     def begin(self, seq: Seq) -> Seq:
-        """The prompt but its last token becomes a memory, and padding; places of the others are counted anew."""
-        prompt_BT = _prompt(seq)
-        question = replace(seq, x_BTD=_half(seq.x_BTD, 0), seg_BT=seq.seg_BT.masked_fill(~prompt_BT, -1))
-        states_BTD = self.reader.encode(question, recall(seq.memory, seq.x_BTD.dtype).get("image"))
-        same_BTS = (seq.seg_BT[:, :, None] == question.seg_BT[:, None, :]) & prompt_BT[:, None, :]
-        own_BT = ~prompt_BT & (seq.seg_BT >= 0)
-        before_BT = own_BT.cumsum(1) - own_BT.long()
-        pos_BT = before_BT - before_BT.masked_fill(~_starts(seq), 0).cummax(1).values
-        return replace(
-            seq, seg_BT=seq.seg_BT.masked_fill(prompt_BT, -1), pos_PBT=pos_BT[None],
-            memory={self.spec.memory: Memory(states_BTD, same_BTS)},
-        )  # fmt: skip
+        """What the decoder begins with: `start`, and the states that the reader makes of prompt and picture."""
+        return asked(seq, self.embed(torch.full_like(seq.seg_BT[:, :1], self.spec.start)), self._read)
+
+    def _read(self, prompt: Seq) -> Tensor:
+        at = recall(prompt.memory, prompt.x_BTD.dtype).get("image")
+        return self.reader.encode(prompt.with_x(_half(prompt.x_BTD, 0)), at)
 
     def run(self, x_BTD: Tensor, at: Context) -> Tensor:
         """All blocks of the decoder."""
@@ -197,19 +193,3 @@ class _TwoTables(nn.Embedding):
 
 def _half(x: Tensor, n: int) -> Tensor:
     return x.chunk(2, -1)[n]
-
-
-def _starts(seq: Seq) -> Tensor:
-    """(B, T) bool: the first token of every sample."""
-    other_BT = torch.ones_like(seq.seg_BT, dtype=torch.bool)
-    other_BT[:, 1:] = seq.seg_BT.diff(dim=1) != 0
-    return other_BT
-
-
-def _prompt(seq: Seq) -> Tensor:
-    """(B, T) bool: tokens of the first block of every sample, but the last of them."""
-    first_BT = seq.block_BT.masked_fill(~_starts(seq), 0).cummax(1).values
-    in_BT = (seq.block_BT == first_BT) & (seq.seg_BT >= 0)
-    goes_on_BT = torch.zeros_like(in_BT)
-    goes_on_BT[:, :-1] = in_BT[:, 1:] & ~_starts(seq)[:, 1:]
-    return in_BT & goes_on_BT

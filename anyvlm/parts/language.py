@@ -55,6 +55,14 @@ class LanguageModel(Spec):
         """How far back a token looks in layers that read `Context.near`; None: there are none."""
         return None
 
+    @property
+    def start(self) -> int | None:
+        """The id its answers begin with, where an encoder of its own reads the prompt; None: answers go on with the prompt.
+
+        Then its hidden states are those of this token and the answer, and only the answer is counted as text so far.
+        """
+        return None
+
     def build(self, memories: Mapping[str, int] | None = None) -> LM:
         """The module. `memories`: width of the rows of each memory that its inserts read."""
         raise NotImplementedError

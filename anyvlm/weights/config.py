@@ -10,6 +10,7 @@ from pathlib import Path
 from anyvlm.errors import SpecError, WeightsError
 from anyvlm.inputs.policy import ImagePolicy, policy_from_preprocessor
 from anyvlm.inputs.template import Template
+from anyvlm.inputs.templates import T5_PLAIN
 from anyvlm.inputs.tokenizer import Tokenizer, read_json
 from anyvlm.keys import OURS
 from anyvlm.match import AnySystem, MatchSystem
@@ -21,8 +22,10 @@ from anyvlm.parts.norm import RMSNorm
 from anyvlm.parts.rope import Linear, Rope
 from anyvlm.spec import Json, from_json
 from anyvlm.system import Checkpoint, Meta, Stream, System, VisionSystem
-from anyvlm.weights.config_grounded import read_blip
+from anyvlm.weights.config_blip import BLIP, read_blip
 from anyvlm.weights.config_chat import gguf_template, read_template
+from anyvlm.weights.config_grounded import read_grounded
+from anyvlm.weights.config_language import LANGUAGE_KEYS, read_language
 from anyvlm.weights.config_lm import ACTS, KEYS, read_lm
 from anyvlm.weights.config_original import is_original, read_original
 from anyvlm.weights.config_vision import HALF, read_vision
@@ -49,10 +52,12 @@ def read_directory(path: Path, source: Source | None = None, template: Template 
     if is_original(config):
         return read_original(path, config, source, template)
     if kind == "blip":
-        return read_blip(path, config, source, template)
+        return read_grounded(path, config, source, template)
     if kind == "llava":
         return _llava(path, config, source, template)
-    if kind in KEYS:
+    if kind in BLIP:
+        return read_blip(path, config, source, template, _policy(path), _tokenizer(path))
+    if kind in LANGUAGE_KEYS:
         return _lm(path, config, source, template)
     return _vision(path, config, source)
 
@@ -66,7 +71,14 @@ def _ours(path: Path, source: Source) -> AnySystem:
     system = system.but(checkpoints=(Checkpoint(source=source, layouts=(OURS, *theirs)),), fresh=())
     if isinstance(system, VisionSystem):
         return system
-    return system.but(tokenizer=source if (path / "tokenizer.json").is_file() else None)
+    streams = {name: _placed(path, name, stream) for name, stream in system.streams.items()}
+    return system.but(tokenizer=source if (path / "tokenizer.json").is_file() else None, streams=streams)
+
+
+def _placed(path: Path, name: str, stream: Stream) -> Stream:
+    """A stream whose connector reads, with its tokenizer in this directory."""
+    folder = path / f"{name}_tokenizer"
+    return stream.but(reads__tokenizer=Directory(path=str(folder))) if stream.reads and folder.is_dir() else stream
 
 
 def _meta(config: Mapping[str, object]) -> Meta:
@@ -79,15 +91,18 @@ def _tokenizer(path: Path) -> Tokenizer | None:
 
 
 def _lm(path: Path, config: Mapping[str, object], source: Source, template: Template | None) -> System:
-    tokenizer = _tokenizer(path)
+    tokenizer, lm = _tokenizer(path), read_language(config, str(path / "config.json"))
+    if template is None and lm.start is not None:
+        template = T5_PLAIN
     return System(
         name=path.name,
-        lm=read_lm(config, str(path / "config.json")),
+        lm=lm,
         streams={},
         template=template or read_template(path, tokenizer.specials if tokenizer else frozenset(), None),
         meta=_meta(config),
+        attention="causal" if lm.start is None else "prefix",
         tokenizer=source if tokenizer else None,
-        checkpoints=(Checkpoint(source=source, layouts=(lm_hf(KEYS[str(config["model_type"])]),)),),
+        checkpoints=(Checkpoint(source=source, layouts=(lm_hf(LANGUAGE_KEYS[str(config["model_type"])]),)),),
     )
 
 
@@ -154,7 +169,7 @@ def _vision(path: Path, config: Mapping[str, object], source: Source) -> VisionS
     nested = config.get("vision_config")
     inner = {**nested, "model_type": HALF[kind]} if kind in HALF and isinstance(nested, Mapping) else config
     if str(inner.get("model_type")) not in (*HALF.values(), "dinov2"):
-        known = ", ".join(("blip", "llava", *KEYS, *HALF, "dinov2"))
+        known = ", ".join(("blip", "llava", *BLIP, *LANGUAGE_KEYS, *HALF, "dinov2"))
         raise SpecError(f"{path}: model_type '{kind}' is not known here; known are {known}.")
     tower = read_vision(inner, str(path / "config.json"))
     return VisionSystem(

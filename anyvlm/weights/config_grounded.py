@@ -51,10 +51,11 @@ _EYE: Json = {
 ADDED = ("[DEC]", "[ENC]")
 
 
-def read_blip(path: Path, config: Mapping[str, object], source: Source, template: Template | None) -> System | MatchSystem:
+def read_grounded(path: Path, config: Mapping[str, object], source: Source, template: Template | None) -> System | MatchSystem:
     """The system a config describes; its `architectures` say which. Raises SpecError naming what cannot be honoured."""
     f = Fields(config, {"image_text_hidden_size": 256}, str(path / "config.json"))
     text, eye = _text(f.nested("text_config"), path), _eye(f.nested("vision_config"), path)
+    start = Fields(f.nested("text_config"), {"bos_token_id": 30522}, f"{path}: text_config").need("bos_token_id", int)
     f.only("tie_word_embeddings", True)
     shared, classes = f.need("image_text_hidden_size", int), f.raw("architectures")
     f.done("label_smoothing")
@@ -77,7 +78,7 @@ def read_blip(path: Path, config: Mapping[str, object], source: Source, template
                 name=path.name, streams={"image": stream}, template=template or ANSWER, meta=meta, tokenizer=tokenizer,
                 lm=GroundedAnswerer(
                     vocab=lm.vocab, width=lm.width, depth=lm.depth, heads=lm.heads, context=lm.context, tied=True,
-                    block=lm.block, reader=text,
+                    block=lm.block, reader=text, start=start,
                 ),
                 added=ADDED, attention="prefix", checkpoints=(Checkpoint(source=source, layouts=BLIP_ANSWER),),
             )  # fmt: skip

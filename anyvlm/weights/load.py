@@ -111,11 +111,20 @@ def load_tokenizer(system: AnySystem) -> Tokenizer | None:
     if isinstance(system, VisionSystem) or system.tokenizer is None:
         return None
     path = resolve(system.tokenizer, weights=False)
+    if isinstance(system, System) and any(stream.reads for stream in system.streams.values()):
+        return _with_readers(Tokenizer(path), system)
     if path.suffix == ".gguf":
         read = read_tokenizer(path, Gguf(path).metadata)
         bos, eos = (None if id is None else read.tokenizer.id_to_token(id) for id in (read.bos, read.eos))
         return Tokenizer(read.tokenizer, bos=bos, eos=(eos,) if eos else ())
     return Tokenizer(path, added=system.added)
+
+
+def _with_readers(tokenizer: Tokenizer, system: System) -> Tokenizer:
+    """With the tokenizers of the streams whose connectors read the prompt."""
+    readers = {name: stream.reads.tokenizer for name, stream in system.streams.items() if stream.reads}
+    tokenizer.readers = {name: Tokenizer(resolve(source, weights=False)) for name, source in readers.items()}
+    return tokenizer
 
 
 # Opening --------------------------------------------------------------------------------------------------------------

@@ -52,8 +52,8 @@ BLIP_CAPTION_LARGE = _caption("blip-image-captioning-large", BLIP_L_16, 128, 2e-
 
 _VQA = Hub(repo="Salesforce/blip-vqa-base")
 BLIP_VQA_BASE = System(
-    name="blip-vqa-base", lm=MED_ANSWERER, streams={"image": EYE}, template=ANSWER, attention="prefix", tokenizer=_VQA, added=ADDED,
-    checkpoints=(Checkpoint(source=_VQA, layouts=BLIP_ANSWER),),
+    name="blip-vqa-base", lm=MED_ANSWERER, streams={"image": EYE}, template=ANSWER, attention="prefix", tokenizer=_VQA,
+    added=ADDED, checkpoints=(Checkpoint(source=_VQA, layouts=BLIP_ANSWER),),
     stages=(Stage(
         name="answer", train=("*",), data=("VQAv2", "Visual Genome QA"), losses=LM, lr=2e-5, batch=256, epochs=10, warmup=0.0,
         weight_decay=DECAY, note="480 pixels; published for 384, positions interpolated; label smoothing 0.1",
@@ -73,7 +73,8 @@ def _match(name: str, encoder: ViT, data: str, batch: int, lr: float) -> MatchSy
         wording=Wording(alone="[CLS]", beside="[ENC]", written="[DEC]", end="[SEP]"),
         checkpoints=(Checkpoint(source=source, layouts=BLIP_MATCH),),
         stages=(Stage(
-            name="match", train=("*",), data=(data,), losses=LOSSES, lr=lr, batch=batch, epochs=6, warmup=0.0, weight_decay=DECAY,
+            name="match", train=("*",), data=(data,), losses=LOSSES, lr=lr, batch=batch, epochs=6, warmup=0.0,
+            weight_decay=DECAY,
         ),),
         meta=META.but(summary="Says how well a picture and a text fit: `load(...).match(pictures, texts)`."),
     )  # fmt: skip
@@ -85,7 +86,8 @@ def _pretrained(name: str, encoder: ViT, batch: int, lr: float, file: str) -> Ma
         checkpoints=(),
         stages=(Stage(
             name="pretrain", train=("*",), data=("COCO", "Visual Genome", "CC3M", "CC12M", "SBU", "LAION115M"),
-            losses=LOSSES | {"caption": 1.0}, bounds={"temperature": (0.001, 0.5)}, lr=lr, batch=batch, epochs=20, weight_decay=DECAY,
+            losses=LOSSES | {"caption": 1.0}, bounds={"temperature": (0.001, 0.5)}, lr=lr, batch=batch, epochs=20,
+            weight_decay=DECAY,
             note="queues of 57,600, momentum 0.995, soft targets 0.4 from the end of epoch 2; the rate falls by 0.9 an epoch",
         ),),
         meta=META.but(summary=f"Pre-trained; the authors' {file} loads from a directory in the layout BLIP_PRETRAINED."),

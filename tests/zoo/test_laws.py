@@ -78,9 +78,15 @@ def tokenizer(name: str) -> Tokenizer:
     inner = tokenizers.Tokenizer(models.BPE(vocab={char: id for id, char in enumerate(alphabet)}, merges=[]))
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
-    marks = [token for stream in small(name).streams.values() if stream.markup for token in stream.markup.tokens]
+    streams = small(name).streams
+    marks = [token for stream in streams.values() if stream.markup for token in stream.markup.tokens]
     inner.add_special_tokens([*small(name).template.specials, small(name).placeholder, *marks])
-    return Tokenizer(inner, added=small(name).added)
+    found = Tokenizer(inner, added=small(name).added)
+    for key, reads in ((key, stream.reads) for key, stream in streams.items() if stream.reads):
+        reader = tokenizers.Tokenizer.from_str(inner.to_str())
+        reader.add_special_tokens([reads.first, reads.last])
+        found.readers[key] = Tokenizer(reader)
+    return found
 
 
 def laid_out(name: str, *parts: str | tuple[int, int], answer: str = "") -> tuple[Plan, list[np.ndarray]]:
@@ -162,9 +168,10 @@ def test_text_alone_ignores_the_eyes(name: str) -> None:
 def test_cached_is_recomputed(name: str) -> None:
     """Prefill of the prompt and the beginning of an answer, then token by token."""
     vlm, whole = built(name), batch(name, question(name, "What is it, and where?", "It is there, I think."))
-    lm, T = vlm.lm, whole.ids_BT.shape[1]
-    cache_ = lm.spec.cache(1, T, like=lm.embed.weight)
+    lm = vlm.lm
     seq = lm.begin(vlm.assemble(whole))
+    T = seq.seg_BT.shape[1]
+    cache_ = lm.spec.cache(1, T, like=lm.embed.weight)
     cuts = [0, T - 7, *range(T - 6, T + 1)]
     parts = []
     for a, b in zip(cuts, cuts[1:], strict=False):
@@ -174,8 +181,7 @@ def test_cached_is_recomputed(name: str) -> None:
             memory={name: replace(memory, seen_BTS=memory.seen_BTS[:, a:b]) for name, memory in seq.memory.items()},
         )  # fmt: skip
         parts.append(lm.logits(lm.hidden(part, cache_)))
-    read = seq.seg_BT >= 0  # nobody reads the others, which an encoder has read
-    close(torch.cat(parts, 1)[read], vlm(whole)[read])
+    close(torch.cat(parts, 1), vlm(whole))
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -185,9 +191,7 @@ def test_ragged_is_one_by_one(name: str) -> None:
     rows = [question(name), laid_out(name, "A longer question, without any picture at all?"), question(name, "Hm")]
     together = vlm(batch(name, *rows))
     for n, row in enumerate(rows):
-        alone = batch(name, row)
-        read = vlm.lm.begin(vlm.assemble(alone)).seg_BT[0] >= 0
-        close(together[n, : len(row[0])][read], vlm(alone)[0][read])
+        close(together[n, : len(row[0])], vlm(batch(name, row))[0])
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -199,6 +203,7 @@ def test_packed_is_separate(name: str) -> None:
     media = {
         stream: replace(
             x, x_NC=torch.cat([row.media[stream].x_NC for row in rows]), grids=x.grids * 2, cuts=x.cuts * 2,
+            texts=x.texts + rows[1].media[stream].texts,
             reaches=(*x.reaches, *((row, a + T, b + T) for row, a, b in rows[1].media[stream].reaches)),
         )
         for stream, x in rows[0].media.items()
@@ -208,8 +213,7 @@ def test_packed_is_separate(name: str) -> None:
     prefix = None if rows[0].prefix_BT is None else torch.cat([row.prefix_BT for row in rows], 1)
     positions = torch.cat([row.pos_PBT for row in rows], 2)
     packed = Batch(ids, kinds, positions, torch.cat(segments, 1), media, prefix_BT=prefix)
-    read = vlm.lm.begin(vlm.assemble(packed)).seg_BT >= 0
-    close(vlm(packed)[read], torch.cat([vlm(row) for row in rows], 1)[read])
+    close(vlm(packed), torch.cat([vlm(row) for row in rows], 1))
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -223,8 +227,8 @@ def test_stages_move_exactly_their_parameters(name: str) -> None:
             add_lora(vlm, stage.lora)
         moving = trainable(vlm, stage)
         before = {n: p.detach().clone() for n, p in vlm.named_parameters()}
-        start = batch(name, question(name))
-        cross_entropy(vlm(start)[0, :-1], start.ids_BT[0, 1:]).backward()
+        start = batch(name, question(name, answer="It is there."), labels=True)
+        cross_entropy(vlm(start)[0], start.labels_BT[0]).backward()
         torch.optim.SGD(moving.values(), lr=1.0).step()
         moved = {n for n, p in vlm.named_parameters() if not torch.equal(p, before[n])}
         assert moved <= moving.keys()
@@ -240,14 +244,24 @@ def test_saved_directory_is_the_same(name: str, tmp_path: Path) -> None:
     loaded = Loaded(small(name), built(name), tokenizer(name))
     save(loaded, tmp_path / "saved")
     again = load_system(tmp_path / "saved")
-    assert again.system.but(checkpoints=(), tokenizer=None) == small(name).but(checkpoints=())
+    assert placeless(again.system) == placeless(small(name))
     assert again.tokenizer is not None and again.tokenizer.vocab == tokenizer(name).vocab
     assert {p.dtype for p in again.module.parameters()} == {torch.float32}
     assert_equal(tensors(again), tensors(loaded))
-    start = batch(name, question(name))
+    # with an answer: of a single row (the start of an answer) the last bit depends on where the weights lie in memory
+    start = batch(name, question(name, answer="It is."))
     with torch.no_grad():
         assert torch.equal(again.module(start), built(name)(start))
     record("laws", name, 0.0, "the laws of tests/zoo/test_laws.py")
+
+
+def placeless(system: System) -> System:
+    """Without the places that weights and tokenizers come from."""
+    streams = {
+        key: stream.but(reads__tokenizer=Directory(path="")) if stream.reads else stream
+        for key, stream in system.streams.items()
+    }  # fmt: skip
+    return system.but(checkpoints=(), tokenizer=None, streams=streams)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -13,7 +13,10 @@ def post_norm(theirs: str, ours: str, own: str = "self") -> tuple[Rule, ...]:
             theirs=tuple(f"{attn}{own}.{p}." for p in ("query", "key", "value")), ours=(f"{ours}attn.qkv.",),
             ops=(Fuse(shares=(1, 1, 1)),),
         ),
-        Rule(theirs=tuple(f"{cross}{own}.{p}." for p in ("key", "value")), ours=(f"{ours}cross.kv.",), ops=(Fuse(shares=(1, 1)),)),
+        Rule(
+            theirs=tuple(f"{cross}{own}.{p}." for p in ("key", "value")), ours=(f"{ours}cross.kv.",),
+            ops=(Fuse(shares=(1, 1)),),
+        ),
         *rename(
             {
                 f"{attn}output.dense.": f"{ours}attn.o.",
