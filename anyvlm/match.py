@@ -89,7 +89,8 @@ class Match(nn.Module):
     def rows(self, x_NC: Tensor, grids: tuple[Grid, ...]) -> Tensor:
         """Rows (I, R, D) of pictures of one size, the class token first."""
         features: Features = self.encoder(x_NC, grids)
-        return features.x_ND.unflatten(0, (len(grids), -1))
+        rows_IRD: Tensor = features.x_ND.unflatten(0, (len(grids), -1))
+        return rows_IRD
 
     def point_image(self, rows_IRD: Tensor) -> Tensor:
         """Points (I, E) on the sphere."""

@@ -71,8 +71,10 @@ def _ours(path: Path, source: Source) -> AnySystem:
     system = system.but(checkpoints=(Checkpoint(source=source, layouts=(OURS, *theirs)),), fresh=())
     if isinstance(system, VisionSystem):
         return system
-    streams = {name: _placed(path, name, stream) for name, stream in system.streams.items()}
-    return system.but(tokenizer=source if (path / "tokenizer.json").is_file() else None, streams=streams)
+    system = system.but(tokenizer=source if (path / "tokenizer.json").is_file() else None)
+    if isinstance(system, MatchSystem):
+        return system
+    return system.but(streams={name: _placed(path, name, stream) for name, stream in system.streams.items()})
 
 
 def _placed(path: Path, name: str, stream: Stream) -> Stream:

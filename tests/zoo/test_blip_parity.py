@@ -24,6 +24,7 @@ from anyvlm.inputs.messages import Message, Picture
 from anyvlm.inputs.plan import plan
 from anyvlm.system import System
 from anyvlm.weights.load import load_system
+from tests.commands import run
 from tests.parity import gap, record, saved, stirred
 from tests.whole import laid, noise
 from tests.zoo.test_manifest import fits, names
@@ -52,6 +53,7 @@ PICTURE = noise(50, 41, 3)
 
 def directory(kind: type[hf.PreTrainedModel], folder: Path, **eye: int) -> tuple[hf.PreTrainedModel, hf.BlipProcessor]:
     """A tiny random model with its processor, saved as transformers saves them."""
+    folder.mkdir(exist_ok=True)
     theirs = stirred(kind(hf.BlipConfig(text_config=TEXT, vision_config=EYE | eye, image_text_hidden_size=12)))
     saved(theirs, folder)
     (folder / "vocab.txt").write_text("\n".join(VOCAB))
@@ -189,6 +191,20 @@ def test_answers_of_words(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config | {"architectures": ["BlipModel"]}))
     with pytest.raises(SpecError, match="BlipModel"):
         load_system(tmp_path)
+
+
+def test_ask_from_a_shell(tmp_path: Path) -> None:
+    PICTURE.save(tmp_path / "picture.png")
+    for kind, asked, tokens, eye in ((CAPTION, "a picture of", 4, 32), (ANSWER, "is this a dog ?", 7, 24)):
+        folder = tmp_path / kind.__name__
+        directory(kind, folder, hidden_size=eye)
+        words = [str(tmp_path / "picture.png"), asked, "--model", str(folder)]
+        done = run("ask", *words, "--max-tokens", "4", "--json")
+        assert done.code == 0, done.err
+        answer = json.loads(done.out)
+        assert (answer["usage"]["prompt_tokens"], answer["usage"]["image_tokens"]) == (tokens, 0)
+        assert answer["text"] == loaded(folder).ask(PICTURE, asked, max_tokens=4).text
+        assert run("tokens", words[0], "--question", asked, *words[2:]).code == 0
 
 
 def full(kind: type[hf.PreTrainedModel], large: bool) -> dict[str, tuple[int, ...]]:
