@@ -196,6 +196,8 @@ def _written(tokenizer: Tokenizer, cell: str) -> list[int]:
 
 def _too_long(system: System, laid: Plan, max_tokens: int) -> str:
     left = system.lm.context - len(laid)
+    if system.lm.start is not None:  # the answer has the decoder for itself
+        left = system.lm.context - (len(laid) - laid.prefix) if laid.prefix <= system.lm.context else 0
     prompt = f"The prompt has {len(laid)} tokens" + (f", {laid.image_tokens} of them for pictures," if laid.spans else "")
     asked = f" and max_tokens asks for {max_tokens} more" if max_tokens else ""
     less = f"set max_tokens to {left} or less, or " if left > 0 else ""

@@ -40,7 +40,7 @@ class Template(Spec):
     """
 
     bos: str = ""  # written once; the tokenizer adds nothing by itself
-    bos_place: Literal["first", "pictures"] = "first"  # before everything, or behind the pictures of the first turn
+    bos_place: Literal["first", "pictures"] = "first"  # before everything, or behind a turn's pictures, then also user_open
     system: str = ""  # the default system text; "" writes no system turn
     system_open: str = ""
     system_close: str = ""
@@ -86,10 +86,13 @@ class Template(Spec):
             if turn.role == "assistant":
                 yield from self._answer(turn, self.prompt_end if n == len(turns) - 1 else "")
                 continue
-            yield from self._format((self.user_again if n else "") + self.user_open)
+            opens, behind = (self.user_again if n else "") + self.user_open, ""
+            if self.bos_place == "pictures":
+                opens, behind = "", ("" if n else self.bos) + opens
+            yield from self._format(opens)
             if n == 0 and self.system_inside:
                 yield from opening
-            yield from self._user(turn, self.bos if n == 0 and self.bos_place == "pictures" else "")
+            yield from self._user(turn, behind)
             yield from self._format(self.user_close)
         if reply:
             yield from self._format(self.answer_open + self.prompt_end)

@@ -269,11 +269,13 @@ BLIP_2_OPT_CAPTION = BLIP_2_OPT.but(user_open="", user_close="")
 """The text is continued, as transformers' Blip2Processor has it: "a photo of" asks for a caption."""
 
 BLIP_2_T5 = Template(
+    bos_place="pictures",
     user_open="Question: ",
     user_close=" Answer:",
     image_close="",
     answer_open="",
     prompt_end="</s>",
+    answer_space=" ",  # no token: T5's tokenizer splits at white space; earlier answers in the prompt need it
     answer_end="</s>",
     specials=("</s>",),
     stop=("</s>",),

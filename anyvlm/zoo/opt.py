@@ -17,7 +17,7 @@ def _opt(size: str, lm: OPT) -> System:
         lm=lm,
         streams={},
         template=OPT_PLAIN,
-        tokenizer=source,
+        tokenizer=Hub(repo="Salesforce/blip2-opt-2.7b"),  # facebook's files have no tokenizer.json; this one adds <image>
         checkpoints=(Checkpoint(source=source, layouts=(lm_hf(OPT_HF),)),),
         meta=Meta(
             paper="2205.01068", year=2022, license="OPT-175B (non-commercial)", family="opt", row="",

@@ -96,6 +96,12 @@ GOLDEN = {  # with TALK, ready for the next reply
     "PLAIN": "<s><image>A cat.\n",
     "PALIGEMMA": "<image><bos>What is it?\nA cat.<eos>Sure?\n",
     "FUYU": "|SPEAKER|<s>What is it?<0x04>A cat.|ENDOFTEXT|Sure?<0x04>",
+    "BLIP_2_OPT": "<image></s>Question: What is it? Answer: A cat.\nQuestion: Sure? Answer:",
+    "BLIP_2_OPT_CAPTION": "<image></s>What is it? A cat.\nSure?",
+    "BLIP_2_T5": "<image>Question: What is it? Answer: A cat.</s>Question: Sure? Answer:</s>",
+    "INSTRUCTBLIP_VICUNA": "<image></s>What is it? A cat.</s>Sure?",
+    "OPT_PLAIN": "</s><image>\nWhat is it?A cat.</s>Sure?",
+    "T5_PLAIN": "<image>What is it? A cat.</s>Sure?</s>",
 }
 
 

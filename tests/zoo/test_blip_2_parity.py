@@ -5,6 +5,7 @@ The small models are read from directories that transformers wrote, processors w
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from torch.nn.functional import cross_entropy
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
 from anyvlm import registry
+from anyvlm.errors import InputError
 from anyvlm.generate.engine import Engine
+from anyvlm.generate.memory import FeatureMemory
 from anyvlm.generate.sampling import Sampling
 from anyvlm.inputs.collate import collate
 from anyvlm.inputs.messages import Message, Picture
@@ -30,6 +33,7 @@ from anyvlm.parts.language import LanguageModel
 from anyvlm.seq import causal
 from anyvlm.system import VLM, Batch, System
 from anyvlm.train.losses import next_token
+from anyvlm.weights.config import read_directory
 from anyvlm.weights.config_language import read_language
 from anyvlm.weights.load import Loaded, load_system
 from tests.parity import gap, record, saved, stirred
@@ -193,6 +197,21 @@ def test_whole(pair: tuple[str, str, hf.PreTrainedModel, hf.ProcessorMixin, Load
         record("parity", name, worst)
 
 
+@pytest.mark.parametrize(("name", "asked"), [
+    ("blip2-opt-2.7b", f"Question: {QUESTION} Answer:"), ("blip2-opt-6.7b-coco", QUESTION),
+    ("blip2-flan-t5-xl", f"Question: {QUESTION} Answer:"), ("blip2-flan-t5-xl-coco", QUESTION),
+])  # fmt: skip
+def test_prompts_of_the_authors(name: str, asked: str) -> None:
+    """What the zoo writes around a question, beside the same text given to transformers' processor; no picture is needed."""
+    system = registry.system(name)
+    process = processor("blip2", "t5" if system.lm.start is not None else "opt")
+    tokenizer = Tokenizer(bytes_and("</s>", "<image>"))
+    laid = plan(system, tokenizer, [Message("user", (Picture(""), QUESTION))], sizes=[(9, 9)])
+    assert list(laid.ids) == [IMAGE] * 32 + process(text=asked)["input_ids"][0]
+    alone = plan(system, tokenizer, [Message("user", (QUESTION,))])
+    assert list(alone.ids) == process(text=asked)["input_ids"][0]
+
+
 class Silent:
     def push(self, id: int) -> str:
         return ""
@@ -240,6 +259,46 @@ def test_two_instructions_give_two_pictures(tmp_path: Path) -> None:
     silent.load_state_dict({name: state[name] for name in silent.state_dict()})
     seen = vlm.encoders["image"](media[0]["image"].x_NC, media[0]["image"].grids)
     assert gap(silent(seen).x_ND, vlm.connectors["image"](replace(seen, texts=((),))).x_ND) <= 1e-6
+
+
+@torch.no_grad()
+def test_one_picture_is_remembered_for_every_instruction(tmp_path: Path) -> None:
+    _, _, loaded = both("instructblip", "t5", tmp_path)
+    image, vlm = noise(42, 42, 5), loaded.module
+    one, other = (laid(loaded, image, question)[1] for question in (QUESTION, "How many are there?"))
+    memory = FeatureMemory(vlm)
+    rows = [memory(batch.media)["image"].x_ND for batch in (one, other, one)]
+    assert memory.encoded == 2 and torch.equal(rows[0], rows[2])
+    assert gap(rows[1], vlm.features(other.media)["image"].x_ND) <= 1e-6
+    together = replace(
+        one.media["image"],
+        x_NC=torch.cat([batch.media["image"].x_NC for batch in (one, other)]),
+        grids=one.media["image"].grids * 2,
+        texts=one.media["image"].texts + other.media["image"].texts,
+    )
+    assert gap(FeatureMemory(vlm)({"image": together})["image"].x_ND, torch.cat(rows[:2])) <= 1e-6
+
+
+def test_prompt_and_answer_of_an_encoder_decoder_have_a_context_each() -> None:
+    system, tokenizer = registry.system("flan-t5-xl"), Tokenizer(bytes_and("</s>"))
+    message, long = Message("user", ("a" * 511,)), Message("user", ("a" * 512,))
+    assert len(plan(system, tokenizer, [message], max_tokens=512)) == 512
+    with pytest.raises(InputError, match="has 513 tokens, but 'flan-t5-xl' holds 512; shorten the text"):
+        plan(system, tokenizer, [long])
+    with pytest.raises(InputError, match="asks for 513 more, but 'flan-t5-xl' holds 512; set max_tokens to 512 or less"):
+        plan(system, tokenizer, [message], max_tokens=513)
+
+
+def test_earlier_answers_are_read_and_not_learned() -> None:
+    """With an encoder, and in a prefix-LM, the last answer alone is predicted; all before it is the prompt."""
+    talk = [Message("user", ("Is it?",)), Message("assistant", ("It is.",)), Message("user", ("Sure?",))]
+    done = [*talk, Message("assistant", ("Yes.",))]
+    for name in ("flan-t5-xl", "paligemma-3b-mix-224"):
+        system = registry.system(name)
+        tokenizer = Tokenizer(bytes_and(*system.template.specials, "<image>"))
+        asked, learned = (plan(system, tokenizer, messages, reply=messages is talk) for messages in (talk, done))
+        assert asked.prefix == len(asked) == learned.prefix and learned.ids[: len(asked)] == asked.ids
+        assert learned.supervised == (False,) * len(asked) + (True,) * (len(learned) - len(asked))
 
 
 def test_long_instructions_lose_their_beginning() -> None:
@@ -334,6 +393,31 @@ def test_full_size_names(name: str) -> None:
         shapes = headed(names(theirs), "language_model.")
     fits(system, shapes, system.checkpoints[0].layouts, "hf")
     record("manifest", name, 0.0)
+
+
+PUBLISHED = {  # what the config.json of Salesforce/blip2-* says beside text_config
+    "image_text_hidden_size": 256, "initializer_factor": 1.0, "initializer_range": 0.02, "model_type": "blip-2",
+    "num_query_tokens": 32, "torch_dtype": "float32",
+    "qformer_config": {"classifier_dropout": None, "model_type": "blip_2_qformer"},
+    "vision_config": {
+        "dropout": 0.0, "initializer_factor": 1.0, "model_type": "blip_2_vision_model", "num_channels": 3,
+        "projection_dim": 512,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "decoder", "id"), [("blip2-opt-2.7b", True, 50265), ("blip2-flan-t5-xl", False, 32100)])
+def test_published_configs_are_read(name: str, decoder: bool, id: int, tmp_path: Path) -> None:
+    own = {"text_config": INSIDE[name], "use_decoder_only_language_model": decoder, "image_token_index": id}
+    (tmp_path / "config.json").write_text(json.dumps(PUBLISHED | own))
+    size = {"height": 224, "width": 224}
+    (tmp_path / "preprocessor_config.json").write_text(
+        json.dumps({"image_processor_type": "BlipImageProcessor", "processor_class": "Blip2Processor", "size": size})
+    )
+    found, full = read_directory(tmp_path), registry.system(name)
+    eye = full.streams["image"].but(connector__rows__eps=1e-6)
+    assert isinstance(found, System) and found.lm == full.lm and found.streams == {"image": eye}
+    assert found.checkpoints[0].layouts == full.checkpoints[0].layouts and found.attention == full.attention
 
 
 OPTED = {"opt": TEXT["opt"], "opt-gelu": TEXT["opt"] | {"activation_function": "gelu"}}

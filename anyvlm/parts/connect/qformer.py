@@ -56,6 +56,12 @@ class ReadingQFormer(QFormer):
         return ReadingQFormerModule(self, into, out)
 
 
+class _Block(PostNormBlock):
+    def forward(self, q_BQD: Tensor, rows_BnD: Tensor) -> Tensor:
+        q_BQD = self.look(q_BQD)
+        return self.think(self.read(q_BQD, *self.cross.keys(rows_BnD)) if self.reads else q_BQD)
+
+
 class QFormerModule(nn.Module):
     """Parameters: norm_rows, queries, norm, blocks, proj."""
 
@@ -76,7 +82,7 @@ class QFormerModule(nn.Module):
 
     def block(self, layer: PostNorm, width: int, into: int | None) -> PostNormBlock:
         """One layer."""
-        return layer.build(width, into)
+        return _Block(layer, width, into)
 
     def forward(self, features: Features) -> Features:
         """Pictures of one grid together; frames of a video one by one."""
@@ -90,25 +96,24 @@ class QFormerModule(nn.Module):
 
     def ask(self, rows_BnD: Tensor, texts: Sequence[tuple[int, ...]]) -> Tensor:
         """(B, Q, D): what the queries make of pictures."""
-        q_BQD = self.norm(self.queries).expand(len(rows_BnD), -1, -1)
+        q_BQD: Tensor = self.norm(self.queries).expand(len(rows_BnD), -1, -1)
         for block in self.blocks:
-            q_BQD = block.look(q_BQD)
-            q_BQD = block.read(q_BQD, *block.cross.keys(rows_BnD)) if block.reads else q_BQD
-            q_BQD = block.think(q_BQD)
+            q_BQD = block(q_BQD, rows_BnD)
         return q_BQD
 
 
 class _ReadingBlock(PostNormBlock):
-    """Queries go through `ffn` and `norm2`, words through `text_ffn` and `text_norm2`."""
+    """The first Q rows are queries. They alone see the picture, and go through `ffn`; words go through `text_ffn`."""
 
     def __init__(self, spec: PostNorm, width: int, into: int | None) -> None:
         super().__init__(spec, width, into)
         self.text_ffn, self.text_norm2 = spec.ffn.build(width), spec.norm.build(width)
 
-    def muse(self, x: Tensor) -> Tensor:
-        """The words after their feed-forward layer."""
-        out: Tensor = self.text_norm2(x + self.text_ffn(x))
-        return out
+    def forward(self, x_BTD: Tensor, rows_BnD: Tensor, added: Tensor, Q: int) -> Tensor:
+        x_BTD = self.look(x_BTD, added)
+        q_BQD, words_BLD = x_BTD[:, :Q], x_BTD[:, Q:]
+        q_BQD = self.think(self.read(q_BQD, *self.cross.keys(rows_BnD)) if self.reads else q_BQD)
+        return torch.cat([q_BQD, self.text_norm2(words_BLD + self.text_ffn(words_BLD))], 1)
 
 
 class ReadingQFormerModule(QFormerModule):
@@ -130,12 +135,8 @@ class ReadingQFormerModule(QFormerModule):
         pos_BL = torch.arange(L).expand(B, L)
         hidden_BT = torch.cat([torch.zeros(B, Q, dtype=torch.bool), pos_BL >= lengths[:, None]], 1).to(rows_BnD.device)
         added = torch.zeros_like(hidden_BT, dtype=rows_BnD.dtype).masked_fill(hidden_BT, -torch.inf)[:, None, None]
-        x_BTD = self.words(
-            ids_BL.to(rows_BnD.device), pos_BL.to(rows_BnD.device), self.queries.expand(B, -1, -1)
-        )
+        device = rows_BnD.device
+        x_BTD: Tensor = self.words(ids_BL.to(device), pos_BL.to(device), self.queries.expand(B, -1, -1))
         for block in self.blocks:
-            x_BTD = block.look(x_BTD, added)
-            q_BQD, words_BLD = x_BTD[:, :Q], x_BTD[:, Q:]
-            q_BQD = block.read(q_BQD, *block.cross.keys(rows_BnD)) if block.reads else q_BQD
-            x_BTD = torch.cat([block.think(q_BQD), block.muse(words_BLD)], 1)
+            x_BTD = block(x_BTD, rows_BnD, added, Q)
         return x_BTD[:, :Q]
