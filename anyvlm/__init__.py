@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+    from anyvlm.generate.match import MatchModel
     from anyvlm.generate.model import Model
     from anyvlm.generate.vision import VisionModel
-    from anyvlm.system import System, VisionSystem
+    from anyvlm.match import AnySystem
 
 __all__ = ["load", "system", "systems"]
 
@@ -20,10 +21,11 @@ __all__ = ["load", "system", "systems"]
 def load(
     name: str | Path, *, device: str | None = None, dtype: str | torch.dtype | None = None, remote: bool = False,
     masks: str | Path | None = None,
-) -> Model | VisionModel:  # fmt: skip
+) -> Model | VisionModel | MatchModel:  # fmt: skip
     """A model ready to be asked: `load("anyvlm-pocket").ask("cat.png", "What is this?")`.
 
-    An encoder alone becomes a `VisionModel`: `load("dinov2-small").encode("cat.png")` gives its rows. (For type checkers:
+    An encoder alone becomes a `VisionModel`: `load("dinov2-small").encode("cat.png")` gives its rows. A system that scores
+    becomes a `MatchModel`: `load("blip-itm-base-coco").match("cat.png", ["a cat", "a dog"])`. (For type checkers:
     `anyvlm.generate.model.load` takes the same and gives a `Model` only.)
 
     `name`: one of `systems()`, a directory in Hugging Face layout, a GGUF file, or a hub repository "owner/name".
@@ -32,18 +34,22 @@ def load(
     Raises a subclass of `anyvlm.errors.AnyVLMError`, whose text is one sentence for the user.
     """
     from anyvlm.generate.device import place
+    from anyvlm.generate.match import MatchModel
     from anyvlm.generate.model import Model
     from anyvlm.generate.vision import VisionModel
+    from anyvlm.match import MatchSystem
     from anyvlm.system import VisionSystem
     from anyvlm.weights.load import find
 
     where, found = place(device, dtype), find(name)
     if isinstance(found, VisionSystem):
         return VisionModel.load(found, where, remote=remote)
+    if isinstance(found, MatchSystem):
+        return MatchModel.load(found, where, remote=remote)
     return Model.load(found, where, remote=remote, masks=masks)
 
 
-def system(name: str) -> System | VisionSystem:
+def system(name: str) -> AnySystem:
     """The description of a named system, to be read, compared or edited with `.but(...)`; nothing is downloaded."""
     from anyvlm.registry import system
 

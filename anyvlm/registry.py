@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from anyvlm.errors import SpecError
 
 if TYPE_CHECKING:
-    from anyvlm.system import System, VisionSystem
+    from anyvlm.match import AnySystem
 
 SYSTEMS = {
     "anyvlm-pocket": "pocket:POCKET",
@@ -19,6 +19,16 @@ SYSTEMS = {
     "aria-chat": "aria:ARIA_CHAT",
     "aya-23-8b": "aya:AYA_23",
     "bakllava-7b": "bakllava:BAKLLAVA_7B",
+    "blip-image-captioning-base": "blip:BLIP_CAPTION_BASE",
+    "blip-image-captioning-large": "blip:BLIP_CAPTION_LARGE",
+    "blip-itm-base-coco": "blip_match:BLIP_ITM_BASE_COCO",
+    "blip-itm-base-flickr": "blip_match:BLIP_ITM_BASE_FLICKR",
+    "blip-itm-large-coco": "blip_match:BLIP_ITM_LARGE_COCO",
+    "blip-itm-large-flickr": "blip_match:BLIP_ITM_LARGE_FLICKR",
+    "blip-pretrained-base": "blip_match:BLIP_PRETRAINED_BASE",
+    "blip-pretrained-large": "blip_match:BLIP_PRETRAINED_LARGE",
+    "blip-vqa-base": "blip:BLIP_VQA_BASE",
+    "blip-vqa-capfilt-large": "blip:BLIP_VQA_CAPFILT_LARGE",
     "blip2-flan-t5-xl": "blip_2:BLIP2_FLAN_T5_XL",
     "blip2-flan-t5-xl-coco": "blip_2:BLIP2_FLAN_T5_XL_COCO",
     "blip2-flan-t5-xxl": "blip_2:BLIP2_FLAN_T5_XXL",
@@ -142,11 +152,11 @@ SYSTEMS = {
 }
 
 
-def system(name: str) -> System | VisionSystem:
+def system(name: str) -> AnySystem:
     """The spec of a name. Raises SpecError with the three nearest names for one that is not known."""
     if name not in SYSTEMS:
         near = ", ".join(get_close_matches(name.lower(), SYSTEMS, n=3, cutoff=0.0))
         raise SpecError(f"There is no system '{name}'; the nearest are {near}. `anyvlm list` shows all.")
     file, _, constant = SYSTEMS[name].partition(":")
-    found: System | VisionSystem = getattr(import_module(f"anyvlm.zoo.{file}"), constant)
+    found: AnySystem = getattr(import_module(f"anyvlm.zoo.{file}"), constant)
     return found

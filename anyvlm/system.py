@@ -54,8 +54,9 @@ class Stream(Spec):
     `join`: puts the rows of all arrays of a picture together, where that takes more than one after another. `markup`:
     tokens of text among the rows. `reach`: the rows do not go into the sequence but into a memory of the stream's name,
     which the language model's inserts read; a picture then takes one place, and is seen by the text behind it, up to the
-    next picture ("last": Flamingo) or up to the next picture that text stands before ("group": Llama 3.2). `reads`: what the
-    connector reads beside the picture.
+    next picture ("last": Flamingo) or up to the next picture that text stands before ("group": Llama 3.2), or it takes no
+    place and all text sees it ("all": BLIP). `limit`: so many pictures a conversation may hold. `reads`: what the connector
+    reads beside the picture.
     """
 
     policy: Policy
@@ -65,6 +66,7 @@ class Stream(Spec):
     markup: Markup | None = None
     reach: Reach | None = None
     several: Policy | None = None
+    limit: int | None = None
     reads: Reads | None = None
     kind: Kind = Kind.IMAGE
 
@@ -102,7 +104,8 @@ class Stage(Spec):
     """One training step of a recipe, with the paper's numbers; None where the paper does not say.
 
     `train`: globs of the parameters that move; `lora`: low-rank updates beside them; `losses`: name -> weight;
-    `batch`: samples per update; `epochs` or `steps`: how long; `rates`: learning rates of parts that differ, by glob.
+    `batch`: samples per update; `epochs` or `steps`: how long; `rates`: learning rates of parts that differ, by glob;
+    `bounds`: least and largest values of parameters, by glob.
     """
 
     name: str
@@ -112,6 +115,7 @@ class Stage(Spec):
     lora: Lora | None = None
     lr: float | None = None
     rates: dict[str, float] = field(default_factory=dict)
+    bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
     batch: int | None = None
     epochs: float | None = None
     steps: int | None = None
@@ -154,7 +158,7 @@ class System(Spec):
     `placeholder`: the token whose places image rows take in prompt ids. `attention`: "causal", or "prefix" where all tokens
     before the answer see each other, or an encoder of the language model reads them. `boxes`: how its text writes places.
     `masks`: the code in which it writes masks, whose weights are a file of their own. `tokenizer`: the source it is read from;
-    `new_tokens`: control tokens that its files lack and that come behind its last, in this order.
+    `added`: control tokens that its files lack and that come behind its last, in this order.
     `fresh`: globs of parameters that no checkpoint fills. A language model alone is a System without streams.
     """
 
@@ -163,12 +167,12 @@ class System(Spec):
     streams: dict[str, Stream]
     template: Template
     meta: Meta
+    added: tuple[str, ...] = ()
     placeholder: str = "<image>"
     attention: Literal["causal", "prefix"] = "causal"
     boxes: Boxes | None = None
     masks: MaskCode | None = None
     tokenizer: Source | None = None
-    new_tokens: tuple[str, ...] = ()
     checkpoints: tuple[Checkpoint, ...] = ()
     fresh: tuple[str, ...] = ()
     stages: tuple[Stage, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 from anyvlm.errors import SpecError
 from anyvlm.inputs.longest import Longest, Stretched
@@ -10,6 +11,7 @@ from anyvlm.inputs.mosaic import Mosaic
 from anyvlm.inputs.native import Native
 from anyvlm.inputs.policy import ImagePolicy, Policy
 from anyvlm.inputs.tiles import AnyRes, Canvas
+from anyvlm.match import MatchSystem
 from anyvlm.parts.alibi import AlibiDecoder
 from anyvlm.parts.connect.latent import Latent
 from anyvlm.parts.connect.perceiver import Perceiver
@@ -17,6 +19,7 @@ from anyvlm.parts.connect.qformer import QFormer, ReadingQFormer
 from anyvlm.parts.connect.queried import Queried
 from anyvlm.parts.connect.resampler import Resampler
 from anyvlm.parts.features import Connector, Encoder
+from anyvlm.parts.grounded import GroundedAnswerer, GroundedDecoder, GroundedText
 from anyvlm.parts.insert.gated import GatedCross
 from anyvlm.parts.language import LanguageModel
 from anyvlm.parts.lm import Decoder, Swap
@@ -34,6 +37,7 @@ from anyvlm.parts.vision.tiled import TiledViT
 from anyvlm.parts.vision.vit import ViT
 from anyvlm.system import Stream, System, VisionSystem
 
+G = TypeVar("G", GroundedAnswerer, GroundedDecoder, GroundedText)
 WIDTH, HEAD, HIDDEN, SIDE = 32, 8, 48, 3
 
 
@@ -52,6 +56,15 @@ def tiny_vision(system: VisionSystem) -> VisionSystem:
     return system.but(encoder=_encoder(system.encoder), policy=_policy(system.policy, system.encoder.patch))
 
 
+def tiny_match(system: MatchSystem, *, vocab: int = 512, depth: int = 2) -> MatchSystem:
+    """The same for a system that scores."""
+    captioner = system.captioner and _grounded(system.captioner.but(heads=WIDTH // HEAD), vocab, depth)
+    return system.but(
+        encoder=_encoder(system.encoder), policy=_policy(system.policy, system.encoder.patch), shared=HEAD,
+        text=_grounded(system.text, vocab, depth), captioner=captioner,
+    )  # fmt: skip
+
+
 def _language(lm: LanguageModel, vocab: int, depth: int) -> LanguageModel:
     small = {"vocab": vocab, "width": WIDTH, "depth": depth, "heads": WIDTH // HEAD, "ffn__hidden": HIDDEN, "context": 512}
     match lm:
@@ -59,6 +72,10 @@ def _language(lm: LanguageModel, vocab: int, depth: int) -> LanguageModel:
             return _decoder(lm, vocab, depth)
         case Magneto():
             return lm.but(vocab=vocab, width=WIDTH, depth=depth, heads=WIDTH // HEAD, hidden=HIDDEN, context=512)
+        case GroundedAnswerer():
+            return _grounded(lm.but(heads=WIDTH // HEAD, start=0, reader=_grounded(lm.reader, vocab, depth)), vocab, depth)
+        case GroundedDecoder():
+            return _grounded(lm.but(heads=WIDTH // HEAD), vocab, depth)
         case OPT():
             return lm.but(**small)
         case T5():
@@ -95,6 +112,12 @@ def _ffn(ffn: FFN) -> FFN:
 def _swap(swap: Swap, depth: int) -> Swap:
     """In the same blocks, as far as they are left."""
     return swap.but(layers=tuple(layer for layer in swap.layers if layer < depth), ffn=_ffn(swap.ffn))
+
+
+def _grounded(stack: G, vocab: int, depth: int) -> G:
+    return stack.but(
+        vocab=vocab, width=WIDTH, depth=depth, context=512, block__heads=WIDTH // HEAD, block__ffn__hidden=HIDDEN
+    )
 
 
 def _insert(insert: Insert, depth: int) -> Insert:

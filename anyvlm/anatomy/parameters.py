@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import nn
 
-    from anyvlm.system import System, VisionSystem
+    from anyvlm.match import AnySystem
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Branch:
         return None
 
 
-def parameters(system: System | VisionSystem) -> Branch:
+def parameters(system: AnySystem) -> Branch:
     """The tree of everything that `system.build()` makes."""
     import torch
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from math import prod
 
 from rich.console import Console, Group, RenderableType
@@ -14,6 +14,7 @@ from rich.tree import Tree
 from anyvlm.anatomy.parameters import Branch
 from anyvlm.cli._words import by, link, place, short
 from anyvlm.inputs.messages import ask
+from anyvlm.match import AnySystem, MatchSystem
 from anyvlm.spec import Spec
 from anyvlm.system import Stage, System, VisionSystem
 
@@ -22,7 +23,7 @@ _GUIDE = "grey50"
 _STYLES = {"special": "cyan", "image": "magenta", "user": "bold", "template": "", "answer": ""}
 
 
-def portrait(console: Console, system: System | VisionSystem, tree: Branch, rings: str) -> None:
+def portrait(console: Console, system: AnySystem, tree: Branch, rings: str) -> None:
     """Print everything there is to know about a system. `rings`: what the ledger says of it."""
     console.print(Text(system.name, "bold"))
     if system.meta.summary:
@@ -34,6 +35,7 @@ def portrait(console: Console, system: System | VisionSystem, tree: Branch, ring
     if isinstance(system, System):
         _heading(console, "Prompt")
         console.print(_prompt(system))
+    if not isinstance(system, VisionSystem):
         for stage in system.stages:
             _heading(console, f"Stage {stage.name}")
             console.print(_stage(stage))
@@ -44,7 +46,7 @@ def _heading(console: Console, title: str) -> None:
     console.print(Text(title, "bold"))
 
 
-def _facts(system: System | VisionSystem, tree: Branch, rings: str) -> Table:
+def _facts(system: AnySystem, tree: Branch, rings: str) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(style=_GUIDE, no_wrap=True)
     table.add_column(overflow="fold")
@@ -82,11 +84,19 @@ EXAMPLE = (1024, 768)
 # Parts ----------------------------------------------------------------------------------------------------------------
 
 
-def _parts(system: System | VisionSystem, tree: Branch) -> Tree:
+def _parts(system: AnySystem, tree: Branch) -> Tree:
     root = Tree(_row(system.name, "", short(tree.count), "bold"), guide_style=_GUIDE)
     if isinstance(system, VisionSystem):
         root.add(_titled("policy", "", system.policy))
         _grow(root.add(_titled("encoder", short(tree.count), system.encoder)), tree)
+        return root
+    if isinstance(system, MatchSystem):
+        root.add(_titled("policy", "", system.policy))
+        parts: dict[str, Spec | None] = {"encoder": system.encoder, "text": system.text, "lm": system.captioner}
+        for path, spec in parts.items():
+            if spec is not None:
+                _part(root, tree, path, spec)
+        _grow(root, replace(tree, branches=tuple(branch for branch in tree.branches if branch.name not in parts)))
         return root
     for name, stream in system.streams.items():
         root.add(_titled(f"streams.{name}.policy", "", stream.policy))

@@ -10,8 +10,8 @@ from anyvlm.cli._options import Json
 
 if TYPE_CHECKING:
     from anyvlm.anatomy.parameters import Branch
+    from anyvlm.match import AnySystem
     from anyvlm.spec import Json as JsonObject
-    from anyvlm.system import System, VisionSystem
 
 
 def show(
@@ -52,7 +52,7 @@ def _tests(name: str) -> str:
     return f"{', '.join(found.rings)}{compared} ({found.date})"
 
 
-def _object(system: System | VisionSystem, tree: Branch) -> JsonObject:
+def _object(system: AnySystem, tree: Branch) -> JsonObject:
     """`parameters` in total and of each part; `spec` is what `anyvlm.spec.from_json` reads."""
     from anyvlm.cli._words import link
     from anyvlm.ledger import row

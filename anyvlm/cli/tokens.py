@@ -36,13 +36,14 @@ def tokens(
     from anyvlm.cli._pictures import conversation, picture_size
     from anyvlm.errors import InputError
     from anyvlm.inputs.plan import plan
-    from anyvlm.system import VisionSystem
+    from anyvlm.system import System, VisionSystem
     from anyvlm.weights.load import find
 
     sizes = [picture_size(image, remote=remote) for image in images]
     found = find(model)
-    if isinstance(found, VisionSystem):
-        raise InputError(f"'{found.name}' is an encoder alone: it has no prompt; `anyvlm show {found.name}` describes it.")
+    if not isinstance(found, System):
+        alone = "is an encoder alone" if isinstance(found, VisionSystem) else "answers no questions"
+        raise InputError(f"'{found.name}' {alone}: it has no prompt; `anyvlm show {found.name}` describes it.")
     each = costs(found, sizes)
     tokenizer = _tokenizer(found, needed=bool(question or system))
     messages = conversation(images, question, system)

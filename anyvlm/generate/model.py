@@ -22,6 +22,7 @@ from anyvlm.inputs.incremental import Decoding
 from anyvlm.inputs.messages import Message, ask, read_messages
 from anyvlm.inputs.plan import Plan, plan
 from anyvlm.inputs.tokenizer import Tokenizer
+from anyvlm.match import MatchSystem
 from anyvlm.parts.code.mask import MaskDecoder
 from anyvlm.system import VLM, System, VisionSystem
 from anyvlm.weights.load import find, load_masks, load_module, load_tokenizer
@@ -40,6 +41,8 @@ def load(
     where, found = place(device, dtype), find(name)
     if isinstance(found, VisionSystem):
         raise InputError(f"'{found.name}' is an encoder alone and cannot answer; take a system with a language model.")
+    if isinstance(found, MatchSystem):
+        raise InputError(f"'{found.name}' answers nothing but scores: `anyvlm.load({found.name!r}).match(pictures, texts)`.")
     return Model.load(found, where, remote=remote, masks=masks)
 
 

@@ -21,7 +21,7 @@ from anyvlm.inputs.tokenizer import IMAGE, Tokenizer
 if TYPE_CHECKING:
     from anyvlm.parts.cut import Cut
     from anyvlm.parts.features import Grid
-    from anyvlm.system import System
+    from anyvlm.system import Stream, System
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,9 @@ def plan(
     pictures = [picture for message in messages for picture in message.pictures]
     if pictures and not system.streams:
         raise InputError(f"'{system.name}' is a language model without vision; ask it without a picture.")
+    for stream in system.streams.values():
+        if stream.limit is not None and len(pictures) > stream.limit:
+            raise InputError(f"'{system.name}' reads at most {stream.limit} picture(s) at a time, not {len(pictures)}.")
     if sizes is None:
         sizes = [image_size(picture.source) for picture in pictures]
     if len(sizes) != len(pictures):
@@ -139,7 +142,7 @@ def plan(
         name, stream = next(iter(system.streams.items()))
         cut = stream.policy_among(len(sizes)).cut(*sizes[len(seen)])
         seen.append(Seen(name, cut, len(ids)))
-        for cell in (system.placeholder,) if stream.reach else stream.cells(cut):
+        for cell in _cells(system, stream, cut):
             if isinstance(cell, str):
                 new, kind = _written(tokenizer, cell), 0
             else:
@@ -178,6 +181,13 @@ def _asked(messages: Sequence[Message]) -> str:
         case (*_, Region(label=label, boxes=(), points=())):
             return label.strip()
     return ""
+
+
+def _cells(system: System, stream: Stream, cut: Cut) -> tuple[str | Grid, ...]:
+    """A picture's place in the prompt: that of its rows, or one token or none where they go into a memory."""
+    if stream.reach is None:
+        return stream.cells(cut)
+    return () if stream.reach == "all" else (system.placeholder,)
 
 
 def _answer(supervised: Sequence[bool]) -> int:

@@ -248,6 +248,27 @@ KOSMOS_2_PLAIN = KOSMOS_2.but(
 )
 """The same without: answers and captions in words alone."""
 
+BLIP_CAPTION = Template(
+    bos="[DEC]",
+    image_close="",
+    user_open="",
+    user_close="",
+    answer_open="",
+    answer_end="[SEP]",
+    specials=("[DEC]", "[SEP]"),
+    stop=("[SEP]",),
+)
+"""BLIP's captioners: the text of the user is the beginning of the caption, which the model goes on with. The authors always
+begin with "a picture of" (``prompt`` in salesforce/BLIP models/blip.py); transformers begins with nothing unless told."""
+
+BLIP_ANSWER = BLIP_CAPTION.but(
+    bos="",
+    user_open="[ENC]",
+    user_close="[SEP]",
+    specials=("[ENC]", "[SEP]"),
+)
+"""BLIP for questions, which its encoder reads (salesforce/BLIP models/blip_vqa.py). transformers' processor leaves [CLS] where
+the authors write [ENC]."""
 
 BLIP_2_OPT = Template(
     bos="</s>",

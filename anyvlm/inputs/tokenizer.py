@@ -52,19 +52,15 @@ class Tokenizer:
     """A tokenizer of the `tokenizers` library, taken over: truncation, padding and post-processing are removed.
 
     source: a directory with tokenizer.json (tokenizer_config.json and generation_config.json are read beside it), that
-    file, or a `tokenizers.Tokenizer`; `bos` and `eos` name the first and last tokens where no file says so; `new`: control
-    tokens to add behind the last, where they are not there yet.
+    file, or a `tokenizers.Tokenizer`; `bos` and `eos` name the first and last tokens where no file says so; `added`: control
+    tokens that come behind the last, where the files lack them.
     Raises WeightsError if the files are missing or damaged.
     """
 
     def __init__(
-        self,
-        source: str | Path | tokenizers.Tokenizer,
-        *,
-        bos: str | None = None,
-        eos: Sequence[str] = (),
-        new: Sequence[str] = (),
-    ) -> None:
+        self, source: str | Path | tokenizers.Tokenizer, *, bos: str | None = None, eos: Sequence[str] = (),
+        added: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         self._directory: Path | None = None
         ends: list[object] = []
         if isinstance(source, tokenizers.Tokenizer):
@@ -84,20 +80,20 @@ class Tokenizer:
         self._inner.no_padding()
         self._post = self._inner.post_processor
         self._inner.post_processor = None  # it trims spaces off the offsets
-        ours = [tokenizers.AddedToken(text, special=True, normalized=False) for text in (*new, _SLOT, _CUT)]
+        ours = [tokenizers.AddedToken(text, special=True, normalized=False) for text in (*added, _SLOT, _CUT)]
         self._inner.add_special_tokens(ours)
-        added = self._inner.get_added_tokens_decoder()
-        self._ours = frozenset(id for id, token in added.items() if token.content in (_SLOT, _CUT))
-        self._special = frozenset(id for id, token in added.items() if token.special)
+        known = self._inner.get_added_tokens_decoder()
+        self._ours = frozenset(id for id, token in known.items() if token.content in (_SLOT, _CUT))
+        self._special = frozenset(id for id, token in known.items() if token.special)
         self._control = {
             id: token.content
-            for id, token in added.items()
+            for id, token in known.items()
             if token.special or not token.content.isspace()  # runs of spaces as one token are ordinary text
         }
         self.specials = frozenset(content for id, content in self._control.items() if id not in self._ours)
         # Normalisation hides some: Llama's old files look for "▁</s>" and miss the "</s>" behind an answer.
         normal = self._inner.normalizer
-        hidden = {t.content for t in added.values() if normal and t.normalized and normal.normalize_str(t.content) != t.content}
+        hidden = {t.content for t in known.values() if normal and t.normalized and normal.normalize_str(t.content) != t.content}
         self._readable = self.specials - hidden
         self.readers: dict[str, Tokenizer] = {}  # those of streams whose connectors read the prompt, by the stream's name
         self.bos = None if bos is None else self.id(bos)

@@ -10,24 +10,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anyvlm.errors import SpecError
 from anyvlm.parts.attention import attend
 from anyvlm.parts.cache import Cache, allocate
+from anyvlm.parts.encdec import PROMPT, asked
 from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.init import normal
 from anyvlm.parts.language import LM, Context, LanguageModel, additive
 from anyvlm.parts.memory import Recall, remembered
 from anyvlm.parts.norm import RMSNorm
-from anyvlm.seq import Memory, Seq, mask
-
-PROMPT = "prompt"
-"""The memory that holds the encoder's rows."""
+from anyvlm.seq import Seq, mask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,9 +148,8 @@ class _Encoder(nn.Module):
 
     def forward(self, seq: Seq) -> Tensor:
         """(B, S, D): the tokens of a sample all see each other."""
-        open_ = replace(seq, block_BT=torch.zeros_like(seq.block_BT))
         distances = self.distances(seq.pos_PBT[0], seq.pos_PBT[0])
-        added = additive(mask(open_, open_), seq.x_BTD.dtype, distances)
+        added = additive(mask(seq, seq), seq.x_BTD.dtype, distances)
         x = seq.x_BTD
         for block in self.blocks:
             x = block(x, added)
@@ -177,32 +173,8 @@ class T5LM(LM):
             self.head.weight = self.embed.weight
 
     def begin(self, seq: Seq) -> Seq:
-        """The decoder's Seq (B, K, D): for every sample `start` and its answer, which see the encoder's rows of its prompt.
-
-        Rows are packed to the left; the place of `start` is that of the prompt's last token.
-        """
-        same = seq.seg_BT[:, 1:] == seq.seg_BT[:, :-1]
-        prompt_BT = (seq.block_BT == seq.block_BT.gather(1, _begins(seq.seg_BT))) & (seq.seg_BT >= 0)
-        memory, seg_BS = self._read(seq, prompt_BT)
-        last_BT = prompt_BT & ~F.pad(prompt_BT[:, 1:] & same, (0, 1))
-        answer_BT = (seq.seg_BT >= 0) & (last_BT | ~prompt_BT)
-        start_B1D = self.embed(torch.full_like(seq.seg_BT[:, :1], self.spec.start))
-        x_BTD = torch.where(last_BT[..., None], start_B1D, seq.x_BTD)
-        K = int(answer_BT.sum(1).max())
-        order_BK = (~answer_BT).long().argsort(dim=1, stable=True)[:, :K]
-        seg_BK = seq.seg_BT.masked_fill(~answer_BT, -1).gather(1, order_BK)
-        place_BK = torch.arange(K, device=seg_BK.device).expand_as(seg_BK)
-        seen_BKS = (seg_BK[:, :, None] == seg_BS[:, None, :]) & (seg_BS >= 0)[:, None, :]
-        x_BKD = x_BTD.gather(1, order_BK[..., None].expand(-1, -1, x_BTD.shape[2]))
-        pos_PBK = (place_BK - _begins(seg_BK))[None]
-        return Seq(x_BKD, torch.zeros_like(seg_BK), pos_PBK, place_BK, seg_BK, {PROMPT: Memory(memory, seen_BKS)})
-
-    def _read(self, seq: Seq, prompt_BT: Tensor) -> tuple[Tensor, Tensor]:
-        """The encoder's rows (B, S, D) up to the last place of any prompt, and the sample each belongs to, -1 for none."""
-        S = int(prompt_BT.any(0).nonzero().max()) + 1
-        seg_BS = seq.seg_BT.masked_fill(~prompt_BT, -1)[:, :S]
-        only = Seq(seq.x_BTD[:, :S], seq.kind_BT[:, :S], seq.pos_PBT[..., :S], seq.block_BT[:, :S], seg_BS)
-        return self.encoder(only), seg_BS
+        """What the decoder begins with: `start`, and the rows that the encoder makes of the prompt."""
+        return asked(seq, self.embed(torch.full_like(seq.seg_BT[:, :1], self.spec.start)), self.encoder)
 
     def relative(self, q_PBT: Tensor, k_PBS: Tensor) -> Tensor | None:
         """By distance, in the decoder."""
@@ -220,10 +192,3 @@ class T5LM(LM):
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., D) -> (..., V)."""
         return super().logits(hidden if self.spec.logit_scale == 1.0 else hidden * self.spec.logit_scale)
-
-
-def _begins(seg_BT: Tensor) -> Tensor:
-    """The place at which the sample of each token begins in its row."""
-    new_BT = F.pad(seg_BT[:, 1:] != seg_BT[:, :-1], (1, 0), value=True)
-    places = torch.arange(seg_BT.shape[1], device=seg_BT.device).expand_as(seg_BT)
-    return places.masked_fill(~new_BT, 0).cummax(1).values

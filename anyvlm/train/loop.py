@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from rich.console import Console
@@ -31,18 +31,30 @@ from anyvlm.weights.atomic import atomic_file
 B = TypeVar("B")
 
 
+class State(Protocol):
+    """What a run remembers from step to step beside parameters and optimiser, as tensors by name."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it."""
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `tensors` gave."""
+
+
 @dataclass(frozen=True)
 class Task(Generic[B]):
     """How a stage gets its batches and losses.
 
     `batch(step)`: the batch of a step, made in a worker process; `losses(model, batch)`: named scalars, each weighted by
-    the stage; `steps`: how many updates; `group`: so many neighbouring batches are made by one worker, which may share work.
+    the stage; `steps`: how many updates; `group`: so many neighbouring batches are made by one worker, which may share work;
+    `state`: what `losses` changes beside the model, which checkpoints hold too.
     """
 
     batch: Callable[[int], B]
     losses: Callable[[nn.Module, B], dict[str, Tensor]]
     steps: int
     group: int = 1
+    state: State | None = None
 
 
 def trainable(model: nn.Module, stage: Stage) -> dict[str, nn.Parameter]:
@@ -98,7 +110,7 @@ def run_stage(
     parameters = trainable(model, stage)
     optimiser = AdamW(parameters, stage)
     state = folder / f"{stage.name}.safetensors"
-    start = _restore(state, optimiser) if state.exists() else 0
+    start = _restore(state, optimiser, task.state) if state.exists() else 0
     if start >= task.steps:
         return
     console = Console(stderr=True, quiet=quiet)
@@ -129,25 +141,32 @@ def run_stage(
                 left = pace * (task.steps - step - 1) / 60
                 console.print(f"{stage.name} {step}/{task.steps} {shown} | {pace:.2f} s a step, {left:.0f} min left")
             if now - saved > save_every or step + 1 == task.steps:
-                _save(state, optimiser, step + 1)
+                _save(state, optimiser, task.state, step + 1)
                 saved = now
     model.eval()
 
 
-def _save(path: Path, optimiser: AdamW, step: int) -> None:
+def _tensors(optimiser: AdamW, state: State | None) -> dict[str, Tensor]:
+    return optimiser.tensors() | {f"state.{name}": t for name, t in (state.tensors() if state else {}).items()}
+
+
+def _save(path: Path, optimiser: AdamW, state: State | None, step: int) -> None:
     with atomic_file(path) as temporary:
-        save_file(optimiser.tensors(), temporary, metadata={"step": str(step)})
+        save_file(_tensors(optimiser, state), temporary, metadata={"step": str(step)})
 
 
-def _restore(path: Path, optimiser: AdamW) -> int:
+def _restore(path: Path, optimiser: AdamW, state: State | None) -> int:
     try:
         with safe_open(path, "pt") as file:
             names = set(file.keys())
-            if names != optimiser.tensors().keys():
+            if names != _tensors(optimiser, state).keys():
                 raise WeightsError(
                     f"{path} was written by a stage that trains other parameters; use another run folder."
                 )
-            optimiser.restore({name: file.get_tensor(name) for name in names})
+            tensors = {name: file.get_tensor(name) for name in names}
+            optimiser.restore(tensors)
+            if state is not None:
+                state.restore({name.removeprefix("state."): tensor for name, tensor in tensors.items()})
             return int(file.metadata()["step"])
     except (OSError, ValueError, SafetensorError) as error:
         raise WeightsError(

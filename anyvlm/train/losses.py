@@ -1,7 +1,7 @@
 """Losses by name. Each reads what it needs and returns one scalar.
 
-Shape letters: B batch, T tokens, D width, R supervised places, V vocabulary, K names, O objects; of routers N rows, E experts,
-K experts of a row.
+Shape letters: B batch, T tokens, D width, R supervised places, V vocabulary, K names or candidates, O objects; of routers N
+rows, E experts, K experts of a row.
 """
 
 from __future__ import annotations
@@ -17,14 +17,23 @@ from anyvlm.parts.language import LM
 from anyvlm.parts.moe import Routing
 
 
-def next_token(lm: LM, hidden_BTD: Tensor, labels_BT: Tensor, chunk: int = 128) -> Tensor:
-    """Mean cross-entropy over the supervised places; the logits of at most `chunk` places exist at a time."""
+def next_token(lm: LM, hidden_BTD: Tensor, labels_BT: Tensor, chunk: int = 128, smoothing: float = 0.0) -> Tensor:
+    """Mean cross-entropy over the supervised places; the logits of at most `chunk` places exist at a time.
+
+    `smoothing`: the share of every label that goes to all words alike (1512.00567).
+    """
     at = labels_BT >= 0
     rows_RD, labels_R = hidden_BTD[at], labels_BT[at]
     total = hidden_BTD.new_zeros((), dtype=torch.float32)
     for rows, labels in zip(rows_RD.split(chunk), labels_R.split(chunk), strict=True):
-        total = total + F.cross_entropy(lm.logits(rows).float(), labels, reduction="sum")
+        total = total + F.cross_entropy(lm.logits(rows).float(), labels, reduction="sum", label_smoothing=smoothing)
     return total / max(1, len(labels_R))
+
+
+def contrast(likeness_BK: Tensor, truth_BK: Tensor, taught_BK: Tensor, soft: float) -> Tensor:
+    """Mean cross-entropy of likeness over K candidates to `truth_BK`, of which the share `soft` is what a teacher thinks."""
+    targets = soft * taught_BK.softmax(1) + (1 - soft) * truth_BK
+    return -(likeness_BK.log_softmax(1) * targets).sum(1).mean()
 
 
 def word_alignment(objects_OD: Tensor, words_KD: Tensor, truth_O: Tensor, scale: float = 16.0) -> Tensor:

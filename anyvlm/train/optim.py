@@ -37,6 +37,7 @@ class AdamW:
         self.first = {name: torch.zeros_like(m) for name, m in self.master.items()}
         self.second = {name: torch.zeros_like(m) for name, m in self.master.items()}
         self.lr = {name: _base_rate(stage, name) for name in self.parameters}
+        self.bounds = {name: _bounds(stage, name) for name in self.parameters}
 
     def step(self, step: int, steps: int, clip: float = 1.0) -> float:
         """One update at 0-based `step` of `steps`; returns the gradient norm before clipping to `clip`.
@@ -60,6 +61,9 @@ class AdamW:
         scale = torch._foreach_sqrt(torch._foreach_div(v, 1 - b2 ** (step + 1)))
         torch._foreach_add_(scale, 1e-8)
         torch._foreach_addcdiv_(w, m, scale, [-r / (1 - b1 ** (step + 1)) for r in lr])
+        for name, x in zip(names, w, strict=True):
+            if (bounds := self.bounds[name]) is not None:
+                x.clamp_(*bounds)
         torch._foreach_copy_([self.parameters[name].data for name in names], w)
         for name in names:
             self.parameters[name].grad = None
@@ -81,6 +85,10 @@ class AdamW:
                 t.copy_(tensors[f"{kind}.{name}"])
         for name, p in self.parameters.items():
             p.data.copy_(self.master[name])
+
+
+def _bounds(stage: Stage, name: str) -> tuple[float, float] | None:
+    return next((pair for glob, pair in stage.bounds.items() if fnmatchcase(name, glob)), None)
 
 
 def _base_rate(stage: Stage, name: str) -> float:

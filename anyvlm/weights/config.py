@@ -13,6 +13,7 @@ from anyvlm.inputs.template import Template
 from anyvlm.inputs.templates import T5_PLAIN
 from anyvlm.inputs.tokenizer import Tokenizer, read_json
 from anyvlm.keys import OURS
+from anyvlm.match import AnySystem, MatchSystem
 from anyvlm.parts.catalog.layouts import LM_GGUF, llava_hf, lm_hf, vision_hf
 from anyvlm.parts.connect.mlp import Projector
 from anyvlm.parts.ffn import GLU
@@ -24,6 +25,7 @@ from anyvlm.system import Checkpoint, Meta, Stream, System, VisionSystem
 from anyvlm.weights.config_aria import aria_checkpoint, read_aria
 from anyvlm.weights.config_blip import BLIP, read_blip
 from anyvlm.weights.config_chat import gguf_template, read_template
+from anyvlm.weights.config_grounded import read_grounded
 from anyvlm.weights.config_kosmos import read_kosmos
 from anyvlm.weights.config_language import LANGUAGE_KEYS, read_language
 from anyvlm.weights.config_lm import ACTS, KEYS, read_lm
@@ -34,7 +36,7 @@ from anyvlm.weights.gguf import Gguf, decoder_facts
 from anyvlm.weights.sources import Directory, Source
 
 
-def read_directory(path: Path, source: Source | None = None, template: Template | None = None) -> System | VisionSystem:
+def read_directory(path: Path, source: Source | None = None, template: Template | None = None) -> AnySystem:
     """The system in a directory or GGUF file. `source`: where its weights are (the path itself where None); `template`: the
     chat format, where the directory's own shall not be used.
 
@@ -51,6 +53,8 @@ def read_directory(path: Path, source: Source | None = None, template: Template 
     kind = config.get("model_type")
     if is_original(config):
         return read_original(path, config, source, template)
+    if kind == "blip":
+        return read_grounded(path, config, source, template)
     if kind == "llava":
         return _llava(path, config, source, template)
     if kind == "kosmos-2":
@@ -64,17 +68,19 @@ def read_directory(path: Path, source: Source | None = None, template: Template 
     return _vision(path, config, source)
 
 
-def _ours(path: Path, source: Source) -> System | VisionSystem:
+def _ours(path: Path, source: Source) -> AnySystem:
     """A system that `weights.save` wrote; it keeps the layouts in which it can be exported."""
     system = from_json(read_json(path / "spec.json"), str(path / "spec.json"))
-    if not isinstance(system, (System, VisionSystem)):
+    if not isinstance(system, (System, VisionSystem, MatchSystem)):
         raise SpecError(f"{path / 'spec.json'} describes a {type(system).__name__}, not a system.")
     theirs = tuple(layout for checkpoint in system.checkpoints for layout in checkpoint.layouts if layout.mounts)
     system = system.but(checkpoints=(Checkpoint(source=source, layouts=(OURS, *theirs)),), fresh=())
     if isinstance(system, VisionSystem):
         return system
-    streams = {name: _placed(path, name, stream) for name, stream in system.streams.items()}
-    return system.but(tokenizer=source if (path / "tokenizer.json").is_file() else None, streams=streams)
+    system = system.but(tokenizer=source if (path / "tokenizer.json").is_file() else None)
+    if isinstance(system, MatchSystem):
+        return system
+    return system.but(streams={name: _placed(path, name, stream) for name, stream in system.streams.items()})
 
 
 def _placed(path: Path, name: str, stream: Stream) -> Stream:
@@ -189,7 +195,7 @@ def _vision(path: Path, config: Mapping[str, object], source: Source) -> VisionS
     nested = config.get("vision_config")
     inner = {**nested, "model_type": HALF[kind]} if kind in HALF and isinstance(nested, Mapping) else config
     if str(inner.get("model_type")) not in (*HALF.values(), "dinov2"):
-        known = ", ".join(("llava", "aria", *BLIP, *LANGUAGE_KEYS, *HALF, "dinov2"))
+        known = ", ".join(("llava", "aria", "blip", *BLIP, *LANGUAGE_KEYS, *HALF, "dinov2"))
         raise SpecError(f"{path}: model_type '{kind}' is not known here; known are {known}.")
     tower = read_vision(inner, str(path / "config.json"))
     return VisionSystem(

@@ -10,6 +10,7 @@ from anyvlm.errors import SpecError
 from anyvlm.inputs.policy import Policy, preprocessor_from_policy
 from anyvlm.inputs.tokenizer import Tokenizer
 from anyvlm.keys import Keys, Layout
+from anyvlm.match import AnySystem, MatchSystem
 from anyvlm.parts.catalog.layouts import PROJECTOR_HF
 from anyvlm.parts.connect.mlp import Projector
 from anyvlm.parts.vision.vit import ViT
@@ -36,9 +37,11 @@ _CLASSES = {
 
 
 def export_config(
-    system: System | VisionSystem, layout: Layout, tokenizer: Tokenizer | None, dtype: torch.dtype
+    system: AnySystem, layout: Layout, tokenizer: Tokenizer | None, dtype: torch.dtype
 ) -> dict[str, Json]:
     """File name -> content. Raises SpecError for a system that no class of transformers computes."""
+    if isinstance(system, MatchSystem):
+        raise SpecError(f"The config of a {type(system).__name__} cannot be written; save it in our own form.")
     if isinstance(system, VisionSystem):
         config = write_vision(_vit(system.encoder), _keys(layout, ""))
         files = {"preprocessor_config.json": preprocessor_from_policy(system.policy)}

@@ -17,6 +17,7 @@ from anyvlm.inputs.policy import ImagePolicy
 from anyvlm.inputs.template import Template
 from anyvlm.inputs.templates import LLAVA_PHI_3, LLAVA_V1, MAYA, MISTRAL_INSTRUCT, VICUNA_V1
 from anyvlm.keys import Keys, Layout
+from anyvlm.match import AnySystem
 from anyvlm.parts.catalog.layouts import (
     PROJECTOR_LINEAR,
     PROJECTOR_MLP,
@@ -115,8 +116,8 @@ def _tower(path: Path, name: str) -> _Tower:
     raise SpecError(f"{path}: the vision tower '{name}' (mm_vision_tower) is neither a directory in it nor known here.")
 
 
-def _checked(path: Path, found: System | VisionSystem, source: Source) -> _Tower:
-    if isinstance(found, System) or not isinstance(found.encoder, ViT):
+def _checked(path: Path, found: AnySystem, source: Source) -> _Tower:
+    if not isinstance(found, VisionSystem) or not isinstance(found.encoder, ViT):
         raise SpecError(f"{path}: mm_vision_tower is not a vision tower.")
     return _Tower(found, found.encoder, found.checkpoints[0].layouts[0].mounts[0].keys, source)
 

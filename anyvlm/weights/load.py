@@ -24,6 +24,7 @@ from anyvlm.errors import SpecError, WeightsError
 from anyvlm.inputs.template import Template
 from anyvlm.inputs.tokenizer import Tokenizer
 from anyvlm.keys import Layout, Match, audit, choose
+from anyvlm.match import AnySystem
 from anyvlm.parts.catalog.mask import MASK_CODE_BV
 from anyvlm.parts.code.mask import MaskDecoder
 from anyvlm.system import VLM, System, VisionSystem
@@ -38,7 +39,7 @@ from anyvlm.weights.sources import Hub, Source, resolve
 class Loaded:
     """A system, its module with weights in evaluation mode, and its tokenizer (None for a vision tower)."""
 
-    system: System | VisionSystem
+    system: AnySystem
     module: nn.Module
     tokenizer: Tokenizer | None
 
@@ -56,11 +57,11 @@ _Updates = dict[str, list[tuple[Tensors, str, str]]]
 """For the name of a weight: where its low-rank updates are, and the names of their halves a and b."""
 
 
-def find(name: str | Path, template: Template | None = None) -> System | VisionSystem:
+def find(name: str | Path, template: Template | None = None) -> AnySystem:
     """The system of a registry name, a directory, a GGUF file, or a hub repository "owner/name"."""
     if isinstance(name, str) and name in registry.SYSTEMS:
         found = registry.system(name)
-        return found if template is None or isinstance(found, VisionSystem) else found.but(template=template)
+        return found.but(template=template) if template is not None and isinstance(found, System) else found
     path = Path(name).expanduser()
     if path.exists():
         return read_directory(path, template=template)
@@ -89,7 +90,7 @@ def load_system(
 
 
 def load_module(
-    system: System | VisionSystem, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
+    system: AnySystem, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
 ) -> VLM | nn.Module:
     """The module of a system with the weights of its checkpoints, on `device`, ready for inference."""
     if not system.checkpoints:
@@ -107,18 +108,18 @@ def load_module(
     return module.eval()
 
 
-def load_tokenizer(system: System | VisionSystem) -> Tokenizer | None:
+def load_tokenizer(system: AnySystem) -> Tokenizer | None:
     """The tokenizer of a system: of its directory, or the one inside a GGUF file; None if it has none."""
     if isinstance(system, VisionSystem) or system.tokenizer is None:
         return None
     path = resolve(system.tokenizer, weights=False)
-    if any(stream.reads for stream in system.streams.values()):
+    if isinstance(system, System) and any(stream.reads for stream in system.streams.values()):
         return _with_readers(Tokenizer(path), system)
     if path.suffix == ".gguf":
         read = read_tokenizer(path, Gguf(path).metadata)
         bos, eos = (None if id is None else read.tokenizer.id_to_token(id) for id in (read.bos, read.eos))
         return Tokenizer(read.tokenizer, bos=bos, eos=(eos,) if eos else ())
-    return Tokenizer(path, new=system.new_tokens)
+    return Tokenizer(path, added=system.added)
 
 
 def load_masks(system: System, source: str | Path, *, device: torch.device | str = "cpu") -> MaskDecoder:
@@ -155,7 +156,7 @@ def _with_readers(tokenizer: Tokenizer, system: System) -> Tokenizer:
 # Opening --------------------------------------------------------------------------------------------------------------
 
 
-def _open(system: System | VisionSystem, shapes: Mapping[str, tuple[int, ...]]) -> list[_File]:
+def _open(system: AnySystem, shapes: Mapping[str, tuple[int, ...]]) -> list[_File]:
     """Every checkpoint with its plan; one that is a fallback only if the earlier ones leave something unfilled."""
     files: list[_File] = []
     for checkpoint in system.checkpoints:
@@ -170,7 +171,7 @@ def _weights(source: Source) -> Tensors:
     return dequantised(open_tensors(resolve(source)))
 
 
-def _file(tensors: Tensors, layouts: tuple[Layout, ...], system: System | VisionSystem) -> _File:
+def _file(tensors: Tensors, layouts: tuple[Layout, ...], system: AnySystem) -> _File:
     ours = [name for name in tensors if name.startswith("lora.")]
     names = [name for name in tensors if not name.startswith("lora.")]
     updates = {name[5:-2]: (name, name[:-1] + "b") for name in ours if name.endswith(".a")}

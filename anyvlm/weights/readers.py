@@ -140,8 +140,9 @@ def _torch(path: Path) -> Tensors:
             f"{path} is damaged, or holds more than tensors and would run code when opened; it is refused. Use a "
             "safetensors version of these weights."
         ) from error
-    if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
-        found = found["state_dict"]
+    for inside in ("state_dict", "model"):  # beside the optimiser's, in files of a training run
+        if isinstance(found, dict) and isinstance(found.get(inside), dict):
+            found = found[inside]
     if not isinstance(found, dict) or not all(isinstance(k, str) and isinstance(t, Tensor) for k, t in found.items()):
         raise WeightsError(f"{path} is not a table of tensors by name; use a safetensors version of these weights.")
     tensors: dict[str, Tensor] = dict(found)

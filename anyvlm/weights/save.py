@@ -9,12 +9,14 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from anyvlm.errors import SpecError
 from anyvlm.keys import Layout, revert
+from anyvlm.match import AnySystem, MatchSystem
 from anyvlm.spec import Json, to_json
-from anyvlm.system import System, VisionSystem
+from anyvlm.system import System
 from anyvlm.weights.atomic import atomic_directory
 from anyvlm.weights.config_export import export_config
 from anyvlm.weights.load import Loaded
@@ -52,11 +54,20 @@ def export(loaded: Loaded, directory: str | Path, layout: str = "hf") -> None:
 def tensors(loaded: Loaded) -> dict[str, Tensor]:
     """All weights by our names, a tied one once."""
     state: Mapping[str, Tensor] = loaded.module.state_dict()
+    if isinstance(loaded.system, MatchSystem):  # its captioner shares modules with its text tower
+        own = {name for name, _ in _bare(loaded.system).named_parameters()}
+        return {name: tensor for name, tensor in state.items() if name in own}
     tied = isinstance(loaded.system, System) and loaded.system.lm.tied
     return {name: tensor for name, tensor in state.items() if not (tied and name == "lm.head.weight")}
 
 
-def card(system: System | VisionSystem) -> str:
+def _bare(system: MatchSystem) -> nn.Module:
+    """The module without weights."""
+    with torch.device("meta"):
+        return system.build()
+
+
+def card(system: AnySystem) -> str:
     """The model card of a saved directory."""
     meta = system.meta
     lines = [
@@ -77,11 +88,11 @@ def _origin(source: Json) -> str:
     return " ".join(str(source[key]) for key in ("repo", "package", "version", "path", "file") if key in source)
 
 
-def layout_named(system: System | VisionSystem, name: str) -> Layout:
+def layout_named(system: AnySystem, name: str) -> Layout:
     """The layout of that name among those of the system's checkpoints that hold all of it. Raises SpecError for none."""
-    parts = {""} if isinstance(system, VisionSystem) else {"lm."}
+    parts = {""}
     if isinstance(system, System):
-        parts |= {f"{kind}.{stream}." for kind in ("encoders", "connectors") for stream in system.streams}
+        parts = {"lm."} | {f"{kind}.{stream}." for kind in ("encoders", "connectors") for stream in system.streams}
     layouts = {
         layout.name: layout
         for checkpoint in reversed(system.checkpoints)

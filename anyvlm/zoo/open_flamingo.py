@@ -50,7 +50,7 @@ def _open(repo: str, lm: LanguageModel, every: int, keys: Keys, blocks: str, bas
         streams={"image": EYE},
         template=OPEN_FLAMINGO_VQA,
         tokenizer=Hub(repo=words),
-        new_tokens=("<|endofchunk|>", "<image>"),
+        added=("<|endofchunk|>", "<image>"),
         checkpoints=(released, Checkpoint(source=Hub(repo=base), layouts=(body(keys),)), TOWER),
         stages=(STAGE,),
         meta=Meta(

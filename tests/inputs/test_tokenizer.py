@@ -372,11 +372,11 @@ def test_tokens_a_system_adds(tmp_path: Path) -> None:
     """They come behind the last in their order, are control tokens, are not added twice, and stay when files are written."""
     new = ("<|endofchunk|>", "<image>")
     inner = bytes_and("<|endoftext|>")
-    tokenizer = Tokenizer(inner, new=new)
+    tokenizer = Tokenizer(inner, added=new)
     assert [tokenizer.id(token) for token in new] == [261, 262] and set(new) <= tokenizer.specials
     typed = tokenizer.encode([Piece("a<image>", "user")]).ids
     assert 262 not in typed and tokenizer.decode(typed) == "a<image>"
     tokenizer.save(tmp_path)
-    again = Tokenizer(tmp_path, new=new)
+    again = Tokenizer(tmp_path, added=new)
     assert again.vocab == tokenizer.vocab
     assert 261 in Tokenizer(tmp_path).vocab.values()

@@ -201,7 +201,7 @@ def test_worked_examples_are_laid_out_as_the_authors_do(form: str) -> None:
     assert template.text(messages) == golden["text"]
     for name in (name for names in SYSTEMS.values() for name in names):
         system = registry.system(name).but(template=template)
-        tokenizer = Tokenizer(bytes_and("<|endoftext|>"), new=system.new_tokens)
+        tokenizer = Tokenizer(bytes_and("<|endoftext|>"), added=system.added)
         laid = plan(system, tokenizer, messages, sizes=[(30, 20)] * 3)
         assert list(laid.ids) == golden["ids"]
         assert [seen.start for seen in laid.pictures] == [n for n, id in enumerate(laid.ids) if id == 262]
