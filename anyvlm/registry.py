@@ -15,6 +15,8 @@ SYSTEMS = {
     "anyvlm-pocket": "pocket:POCKET",
     "aya-23-8b": "aya:AYA_23",
     "bakllava-7b": "bakllava:BAKLLAVA_7B",
+    "chameleon-34b": "chameleon:CHAMELEON_34B",
+    "chameleon-7b": "chameleon:CHAMELEON_7B",
     "clip-vit-b-16": "clip:CLIP_VIT_B_16",
     "clip-vit-b-32": "clip:CLIP_VIT_B_32",
     "clip-vit-h-14-laion2b": "clip:CLIP_VIT_H_14",

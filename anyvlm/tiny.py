@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from anyvlm.errors import SpecError
+from anyvlm.inputs.letterbox import Letterbox
 from anyvlm.inputs.mosaic import Mosaic
 from anyvlm.inputs.native import Native
+from anyvlm.inputs.painting import Painting
 from anyvlm.inputs.policy import ImagePolicy, Policy
 from anyvlm.inputs.tiles import AnyRes, Canvas
+from anyvlm.parts.code.code import Code
+from anyvlm.parts.code.tables import OwnTables
+from anyvlm.parts.code.vqgan import VQGAN
 from anyvlm.parts.connect.perceiver import Perceiver
+from anyvlm.parts.connect.vocabulary import Vocabulary
 from anyvlm.parts.features import Connector, Encoder
 from anyvlm.parts.insert.gated import GatedCross
 from anyvlm.parts.language import LanguageModel
@@ -22,7 +28,7 @@ from anyvlm.parts.vision.tiled import TiledViT
 from anyvlm.parts.vision.vit import ViT
 from anyvlm.system import Stream, System, VisionSystem
 
-WIDTH, HEAD, HIDDEN, SIDE = 32, 8, 48, 3
+WIDTH, HEAD, HIDDEN, SIDE, CODES = 32, 8, 48, 3, 32
 
 
 def tiny(system: System, *, vocab: int = 512, depth: int = 2) -> System:
@@ -31,8 +37,9 @@ def tiny(system: System, *, vocab: int = 512, depth: int = 2) -> System:
     Towers keep their depth, since stages name their blocks, and see SIDE x SIDE patches (one more where patches are folded
     together would not divide).
     """
-    streams = {name: _stream(stream) for name, stream in system.streams.items()}
-    return system.but(lm=_language(system.lm, vocab, depth), streams=streams)
+    streams = {name: _stream(stream, vocab) for name, stream in system.streams.items()}
+    painting = system.painting and _painting(system.painting, system)
+    return system.but(lm=_language(system.lm, vocab, depth), streams=streams, painting=painting)
 
 
 def tiny_vision(system: VisionSystem) -> VisionSystem:
@@ -69,7 +76,9 @@ def _insert(insert: Insert, depth: int) -> Insert:
     return insert.but(layers=layers, heads=heads, kv_heads=groups, head=HEAD, ffn__hidden=HIDDEN)
 
 
-def _connector(connector: Connector) -> Connector:
+def _connector(connector: Connector, vocab: int) -> Connector:
+    if isinstance(connector, Vocabulary):
+        return connector.but(words=vocab - CODES)
     if isinstance(connector, Perceiver):
         return connector.but(queries=4, depth=2, heads=2, head=HEAD, ffn__hidden=HIDDEN)
     return connector
@@ -85,11 +94,26 @@ def _rope(rope: Rope) -> Rope:
     return replace(rope, scaling=replace(rope.scaling, short=short, long=long))
 
 
-def _stream(stream: Stream) -> Stream:
+def _code(code: Code) -> Code:
+    if not isinstance(code, VQGAN):
+        raise SpecError(f"tiny() does not know how to shrink the code {type(code).__name__}; tell it in anyvlm/tiny.py.")
+    return code.but(vocab=CODES, width=8, base=8, latent=16, depth=1, groups=4, draws=True)
+
+
+def _painting(painting: Painting, system: System) -> Painting:
+    """SIDE x SIDE codes; the code can draw, even where published files hold only the half that reads."""
+    side = SIDE * painting.tables.code_of({name: stream.encoder for name, stream in system.streams.items()}).patch
+    tables = painting.tables
+    if isinstance(tables, OwnTables):
+        tables = tables.but(coder=_code(tables.coder), hidden=HIDDEN)
+    return painting.but(size=(side, side), tables=tables)
+
+
+def _stream(stream: Stream, vocab: int) -> Stream:
     return stream.but(
         encoder=_encoder(stream.encoder), policy=_policy(stream.policy, stream.encoder.patch),
         several=stream.several and _policy(stream.several, stream.encoder.patch),
-        connector=_connector(stream.connector),
+        connector=_connector(stream.connector, vocab),
     )  # fmt: skip
 
 
@@ -104,6 +128,8 @@ def _encoder(encoder: Encoder) -> Encoder:
             return encoder.but(width=WIDTH, heads=WIDTH // HEAD, window=window, ffn__hidden=HIDDEN)
         case AxialViT():
             return encoder.but(width=WIDTH, heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
+        case Code():
+            return _code(encoder)
     return encoder
 
 
@@ -112,6 +138,8 @@ def _policy(policy: Policy, patch: int) -> Policy:
     match policy:
         case ImagePolicy():
             return policy.but(size=(side, side), short=None)
+        case Letterbox():
+            return policy.but(size=side)
         case Canvas():
             return policy.but(one=policy.one.but(size=(side, side)))
         case AnyRes():

@@ -17,7 +17,7 @@ from anyvlm.parts.cache import Cache, allocate
 from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.init import normal
 from anyvlm.parts.language import LM, Context, LanguageModel
-from anyvlm.parts.norm import Norm, RMSNorm
+from anyvlm.parts.norm import HeadNorm, Norm, RMSNorm
 from anyvlm.parts.rope import Rope, rotate
 
 
@@ -29,7 +29,8 @@ class Decoder(LanguageModel):
     norm and are added together (Cohere). `window`: how far back a token looks (None: everything), in the layers
     `windowed` (None: all). `logit_scale`: factor on the logits.
     `embed_scale`: factor on the embeddings of text (Gemma: sqrt(width)); rows of pictures enter as they are. `qk_norm`: a norm
-    on every head of the queries, and another on those of the keys.
+    on every head of the queries, and another on those of the keys. `norm_after`: norms stand behind attention and
+    feed-forward instead of before them (Chameleon-34B, after Swin v2).
     """
 
     kv_heads: int
@@ -44,7 +45,8 @@ class Decoder(LanguageModel):
     windowed: tuple[int, ...] | None = None
     logit_scale: float = 1.0
     embed_scale: float = 1.0
-    qk_norm: Norm | None = None
+    qk_norm: Norm | HeadNorm | None = None
+    norm_after: bool = False
 
     @property
     def head_width(self) -> int:
@@ -95,9 +97,12 @@ class _Attention(nn.Module):
 
 
 class _NormedAttention(_Attention):
-    def __init__(self, spec: Decoder, layer: int, norm: Norm) -> None:
+    def __init__(self, spec: Decoder, layer: int, norm: Norm | HeadNorm) -> None:
         super().__init__(spec, layer)
-        self.q_norm, self.k_norm = norm.build(spec.head_width), norm.build(spec.head_width)
+        if isinstance(norm, HeadNorm):
+            self.q_norm, self.k_norm = (norm.build(heads, spec.head_width) for heads in (spec.heads, spec.kv_heads))
+        else:
+            self.q_norm, self.k_norm = norm.build(spec.head_width), norm.build(spec.head_width)
 
     def project(self, x_BTD: Tensor) -> tuple[Tensor, Tensor]:
         qk, v = super().project(x_BTD)
@@ -117,6 +122,13 @@ class _Block(nn.Module):
     def forward(self, x: Tensor, at: Context) -> Tensor:
         x = x + self.attn(self.norm1(x), at)
         out: Tensor = x + self.ffn(self.norm2(x))
+        return out
+
+
+class _AfterBlock(_Block):
+    def forward(self, x: Tensor, at: Context) -> Tensor:
+        x = x + self.norm1(self.attn(x, at))
+        out: Tensor = x + self.norm2(self.ffn(x))
         return out
 
 
@@ -152,7 +164,7 @@ class DecoderLM(LM):
         super().__init__(spec)
         if spec.embed_scale != 1.0:
             self.embed = _ScaledEmbedding(spec.vocab + spec.silent, spec.width, spec.embed_scale)
-        block = _ParallelBlock if spec.parallel else _Block
+        block = _ParallelBlock if spec.parallel else _AfterBlock if spec.norm_after else _Block
         self.blocks = nn.ModuleList(block(spec, layer) for layer in range(spec.depth))
         self.inserts = nn.ModuleList(i.build(spec.width, memories[i.memory]) for i in spec.inserts for _ in i.layers)
         self._before = _before(spec)

@@ -1,0 +1,1 @@
+"""Codes: pictures as ids and back."""
