@@ -207,7 +207,16 @@ _SIGLIP: Json = {
     "image_mean": list(HALF),
     "image_std": list(HALF),
 }
+_CHAMELEON: Json = {
+    "size": {"shortest_edge": 512},
+    "resample": 1,
+    "crop_size": {"height": 512, "width": 512},
+    "rescale_factor": 0.0078,
+    "image_mean": [1.0, 1.0, 1.0],
+    "image_std": [1.0, 1.0, 1.0],
+}
 _PROCESSORS: dict[str, Json] = {
+    "ChameleonImageProcessor": _CLIP | _CHAMELEON,
     "CLIPImageProcessor": _CLIP,
     "BitImageProcessor": _CLIP,
     "LlavaImageProcessor": _CLIP,
@@ -232,7 +241,7 @@ _IGNORED = {  # no effect on the pixels of one RGB picture
 def policy_from_preprocessor(config: Mapping[str, object]) -> ImagePolicy:
     """The policy that a ``preprocessor_config.json``, or the one nested in a v5 ``processor_config.json``, describes.
 
-    Processors: CLIP, SigLIP, Bit (DINOv2), Llava. Raises SpecError with the name of a field that cannot be honoured.
+    Processors: CLIP, SigLIP, Bit (DINOv2), Llava, Chameleon. Raises SpecError with the name of a field that cannot be honoured.
     """
     nested = config.get("image_processor")
     if isinstance(nested, Mapping):

@@ -21,6 +21,7 @@ from anyvlm.parts.rope import Linear, Rope
 from anyvlm.spec import Json, from_json
 from anyvlm.system import Checkpoint, Meta, Stream, System, VisionSystem
 from anyvlm.weights.config_chat import gguf_template, read_template
+from anyvlm.weights.config_code import read_chameleon, read_janus
 from anyvlm.weights.config_lm import ACTS, KEYS, read_lm
 from anyvlm.weights.config_original import is_original, read_original
 from anyvlm.weights.config_vision import HALF, read_vision
@@ -48,6 +49,10 @@ def read_directory(path: Path, source: Source | None = None, template: Template 
         return read_original(path, config, source, template)
     if kind == "llava":
         return _llava(path, config, source, template)
+    if kind == "chameleon":
+        return read_chameleon(path, config, source, template)
+    if kind == "janus":
+        return read_janus(path, config, source, template)
     if kind in KEYS:
         return _lm(path, config, source, template)
     return _vision(path, config, source)

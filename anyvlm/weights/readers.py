@@ -154,6 +154,7 @@ _READERS: dict[str, Callable[[Path], Tensors]] = {
     ".bin": _torch,
     ".pt": _torch,
     ".pth": _torch,
+    ".ckpt": _torch,
 }
 
 
