@@ -10,11 +10,10 @@ from pathlib import Path
 
 from anyvlm import registry
 from anyvlm.errors import SpecError, WeightsError
-from anyvlm.inputs.letterbox import Letterbox
 from anyvlm.inputs.policy import policy_from_preprocessor
 from anyvlm.inputs.template import Template
 from anyvlm.inputs.tokenizer import read_json
-from anyvlm.parts.catalog.chameleon import CHAMELEON_DECODER
+from anyvlm.parts.catalog.chameleon import chameleon_decoder
 from anyvlm.parts.code.vqgan import VQGAN
 from anyvlm.parts.norm import HeadNorm
 from anyvlm.spec import Json
@@ -88,7 +87,7 @@ def read_chameleon(path: Path, config: Mapping[str, object], source: Source, tem
     policy = policy_from_preprocessor(_preprocessor(path))
     assert known.painting is not None
     stream = known.streams["image"].but(policy=policy, encoder=code, connector__words=_words(names, where))
-    decoder = Checkpoint(source=Directory(path=str(path / _DECODER)), layouts=(CHAMELEON_DECODER,))
+    decoder = Checkpoint(source=Directory(path=str(path / _DECODER)), layouts=(chameleon_decoder(len(code.levels)),))
     return known.but(
         name=path.name,
         lm=lm,

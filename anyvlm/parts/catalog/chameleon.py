@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from anyvlm.keys import Layout, Mount, rename
 from anyvlm.parts.catalog.llama import LLAMA_2_7B, LLAMA_HF
-from anyvlm.parts.catalog.vqgan import VQGAN_HF, VQGAN_TAMING
+from anyvlm.parts.catalog.vqgan import VQGAN_HF, vqgan_taming
 from anyvlm.parts.norm import HeadNorm
 
 CHAMELEON_LM_7B = LLAMA_2_7B.but(vocab=65536, qk_norm=HeadNorm(eps=1e-5))
@@ -25,7 +25,10 @@ CHAMELEON_HF = Layout(
 """transformers' ChameleonForConditionalGeneration."""
 
 _HALF = ("encoder.*", "quantize.*", "quant_conv.*", "post_quant_conv.*")
-CHAMELEON_DECODER = Layout(
-    name="vqgan", mounts=(Mount(theirs="", ours="encoders.image.", keys=VQGAN_TAMING),), ignore=_HALF
-)
-"""The half of Meta's vqgan.ckpt that transformers leaves out; the other half is in its files."""
+
+
+def chameleon_decoder(levels: int) -> Layout:
+    """The half of Meta's vqgan.ckpt that transformers leaves out; the other half is in its files."""
+    return Layout(
+        name="vqgan", mounts=(Mount(theirs="", ours="encoders.image.", keys=vqgan_taming(levels)),), ignore=_HALF
+    )

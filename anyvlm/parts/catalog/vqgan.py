@@ -52,14 +52,12 @@ _DOWN = _level("encoder.down.{}.", "encoder.levels.{}.", "block", "downsample")
 VQGAN_HF = _table(_NAMED, _DOWN, _level("decoder.up.{}.", "decoder.levels.{}.", "block", "upsample"))
 """transformers' ChameleonVQVAE, which has no decoder, and JanusVQVAE."""
 
-_TOP = len(CHAMELEON_VQGAN.levels) - 1
-VQGAN_TAMING = _table(
-    _NAMED,
-    _DOWN,
-    *(_level(f"decoder.up.{_TOP - n}.", f"decoder.levels.{n}.", "block", "upsample") for n in range(_TOP + 1)),
-    ignore=("loss.*",),
-)
-"""CompVis/taming-transformers and Meta's vqgan.ckpt, which count levels of the decoder from whole pictures down."""
+
+def vqgan_taming(levels: int) -> Keys:
+    """CompVis/taming-transformers and Meta's vqgan.ckpt, which count levels of the decoder from whole pictures down."""
+    ups = (_level(f"decoder.up.{levels - 1 - n}.", f"decoder.levels.{n}.", "block", "upsample") for n in range(levels))
+    return _table(_NAMED, _DOWN, *ups, ignore=("loss.*",))
+
 
 VQGAN_LLAMAGEN = _table(
     _NUMBERED,

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from anyvlm.errors import InputError, SpecError
 from anyvlm.keys import Keys, Layout, Mount, convert, match, revert
-from anyvlm.parts.catalog.vqgan import VQGAN_LLAMAGEN, VQGAN_TAMING
+from anyvlm.parts.catalog.vqgan import VQGAN_LLAMAGEN, vqgan_taming
 from anyvlm.parts.code.code import unpatched
 from anyvlm.parts.code.vqgan import VQGAN, VQGANModule
 from anyvlm.parts.features import patches
@@ -27,7 +27,7 @@ from tests.parity import gap, record
 GOLDEN = json.loads((Path(__file__).parent / "vqgan.json").read_text())
 META = VQGAN(vocab=24, width=8, patch=4, base=32, levels=(1, 1, 2), depth=1, latent=16)
 JANUS = VQGAN(vocab=24, width=8, patch=2, levels=(1, 1), latent=16, attend=True, unit=True)
-CASES = {"chameleon": (META, VQGAN_TAMING), "janus": (JANUS, VQGAN_LLAMAGEN)}
+CASES = {"chameleon": (META, vqgan_taming(3)), "janus": (JANUS, VQGAN_LLAMAGEN)}
 REFERENCE = {"chameleon": "facebookresearch/chameleon dbbe47f vqgan.py", "janus": "deepseek-ai/Janus 1daa72f vq_model.py"}
 NAMES = {"chameleon": ("chameleon-7b", "chameleon-34b"), "janus": ("janus-pro-1b", "janus-pro-7b", "janus-1.3b")}
 
