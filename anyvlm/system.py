@@ -174,10 +174,10 @@ class System(Spec):
                 return self.streams[name].connector
             case ["joins", name] if name in self.streams and (join := self.streams[name].join):
                 return join
-            case ["painter"] if self.painting:
-                return self.painting.tables
             case ["painter", "coder"] if self.painting:
                 return self.painting.tables.code_of({name: stream.encoder for name, stream in self.streams.items()})
+            case ["painter", *_] if self.painting:
+                return self.painting.tables
         raise SpecError(f"The system '{self.name}' has no part at '{prefix}'.")
 
 

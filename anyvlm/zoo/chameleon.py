@@ -28,8 +28,8 @@ PAINTING = Painting(
 )  # fmt: skip
 FIRST = Stage(
     name="first", train=("lm.*",), data=("text 2.9T", "text-image 1.4B pairs, 1.5T", "interleaved 400B"), lr=1e-4,
-    losses={"next_token": 1.0}, weight_decay=0.1, context=4096,
-    note="80 % of the training; AdamW 0.9, 0.95, eps 1e-5, clip 1.0; z-loss 1e-5; dropout 0.1 in 7B; caption first in half of the pairs",
+    weight_decay=0.1, context=4096,
+    note="80 % of the training; AdamW 0.9, 0.95, eps 1e-5, clip 1.0; z-loss 1e-5; dropout 0.1 in 7B",
 )  # fmt: skip
 SECOND = FIRST.but(
     name="second", data=("first, half as much", "instructions, filtered image-text"), note="20 % of the training"

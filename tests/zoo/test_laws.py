@@ -41,6 +41,7 @@ from tests.parity import record
 NAMES = sorted(registry.SYSTEMS)
 WHOLE = [name for name in NAMES if isinstance(registry.system(name), System)]
 SEEING = [name for name in WHOLE if registry.system(name).streams]
+CODES = torch.tensor([[3, 1, 4, 1, 5]])  # of a picture, or of its beginning
 TOWERS = sorted(set(NAMES) - set(WHOLE))
 
 
@@ -72,6 +73,8 @@ def tokenizer(name: str) -> Tokenizer:
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
     marks = [token for stream in small(name).streams.values() if stream.markup for token in stream.markup.tokens]
+    if painting := small(name).painting:
+        marks += filter(None, [painting.begin, painting.end, painting.blank])
     inner.add_special_tokens([*small(name).template.specials, small(name).placeholder, *marks])
     return Tokenizer(inner)
 
@@ -212,7 +215,10 @@ def test_stages_move_exactly_their_parameters(name: str) -> None:
         moving = trainable(vlm, stage)
         before = {n: p.detach().clone() for n, p in vlm.named_parameters()}
         start = batch(name, question(name))
-        cross_entropy(vlm(start)[0, :-1], start.ids_BT[0, 1:]).backward()
+        loss = cross_entropy(vlm(start)[0, :-1], start.ids_BT[0, 1:])
+        if "paint" in stage.losses:
+            loss = loss + cross_entropy(vlm.painted(start, CODES)[0], CODES[0])
+        loss.backward()
         torch.optim.SGD(moving.values(), lr=1.0).step()
         moved = {n for n, p in vlm.named_parameters() if not torch.equal(p, before[n])}
         assert moved <= moving.keys()
