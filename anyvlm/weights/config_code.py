@@ -10,15 +10,21 @@ from pathlib import Path
 
 from anyvlm import registry
 from anyvlm.errors import SpecError, WeightsError
-from anyvlm.inputs.policy import policy_from_preprocessor
+from anyvlm.inputs.letterbox import Letterbox
+from anyvlm.inputs.policy import CLIP_MEAN, CLIP_STD, Triple, policy_from_preprocessor
 from anyvlm.inputs.template import Template
 from anyvlm.inputs.tokenizer import read_json
 from anyvlm.parts.catalog.chameleon import chameleon_decoder
+from anyvlm.parts.catalog.janus import JANUS_SIGLIP
+from anyvlm.parts.code.tables import OwnTables
 from anyvlm.parts.code.vqgan import VQGAN
+from anyvlm.parts.connect.mlp import Projector
+from anyvlm.parts.ffn import MLP
 from anyvlm.parts.norm import HeadNorm
+from anyvlm.parts.vision.vit import ViT
 from anyvlm.spec import Json
 from anyvlm.system import Checkpoint, Meta, System
-from anyvlm.weights.config_lm import read_lm
+from anyvlm.weights.config_lm import ACTS, read_lm
 from anyvlm.weights.fields import Fields
 from anyvlm.weights.sources import Directory, Source
 
@@ -35,6 +41,7 @@ _VQ: Json = {
     "attn_type": "vanilla",
 }
 _CHAMELEON: Json = {"vocab_size": 65536, "max_position_embeddings": 4096, "rms_norm_eps": 1e-5}
+_SILENT = ("do_convert_rgb", "processor_class", "data_format", "return_tensors", "default_to_square", "device", "disable_grouping")
 _DECODER = "vqgan.ckpt"
 """The file of Meta's download that holds what transformers leaves out; it may stand beside transformers' files."""
 
@@ -101,8 +108,93 @@ def read_chameleon(path: Path, config: Mapping[str, object], source: Source, tem
     )
 
 
+_JANUS_EYE: Json = {
+    "hidden_size": 1024,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "num_channels": 3,
+    "image_size": 384,
+    "patch_size": 16,
+    "hidden_act": "gelu",
+    "layer_norm_eps": 1e-6,
+    "mlp_ratio": 4.0,
+    "depth": 2,
+}
+_JANUS_VQ: Json = {"embed_dim": 8, "num_embeddings": 16384, "projection_dim": 2048, "num_hidden_layers": 2, "hidden_act": "gelu"}
+
+
 def read_janus(path: Path, config: Mapping[str, object], source: Source, template: Template | None) -> System:
-    raise NotImplementedError
+    """A JanusForConditionalGeneration."""
+    where = str(path / "config.json")
+    f = Fields(config, {}, where)
+    text, eye, vq = (f.nested(name) for name in ("text_config", "vision_config", "vq_config"))
+    lm = read_lm({"model_type": "llama", **text}, f"{where}: text_config")
+    if (tied := f.maybe("tie_word_embeddings", bool)) is not None:
+        lm = lm.but(tied=tied)
+    f.done("image_token_id")
+    known, policy = _known("janus-pro-1b"), _letterbox(path)
+    assert known.painting is not None
+    encoder, connector = _janus_eye(eye, f"{where}: vision_config")
+    v = Fields(vq, _JANUS_VQ, f"{where}: vq_config")
+    act = v.choice("hidden_act", ACTS)
+    code = _vqgan(_JANUS_VQ | dict(vq), f"{where}: vq_config").but(attend=True, unit=True)
+    tables = OwnTables(
+        coder=code, aligner=Projector(depth=v.need("num_hidden_layers", int), act=act), hidden=v.need("projection_dim", int),
+        act=act,
+    )  # fmt: skip
+    return known.but(
+        name=path.name,
+        lm=lm,
+        streams={"image": known.streams["image"].but(policy=policy, encoder=encoder, connector=connector)},
+        painting=known.painting.but(size=(encoder.size, encoder.size), tables=tables),
+        template=template or known.template,
+        tokenizer=source if (path / "tokenizer.json").is_file() else None,
+        checkpoints=(known.checkpoints[0].but(source=source),),
+        stages=(),
+        meta=Meta(paper="", year=0, license="unknown", family="janus", row=""),
+    )
+
+
+def _janus_eye(data: Mapping[str, object], where: str) -> tuple[ViT, Projector]:
+    f = Fields(data, _JANUS_EYE, where)
+    f.only("num_channels", 3)
+    f.only("attention_bias", True)
+    f.only("use_qk_norm", False)
+    act, width = f.choice("hidden_act", ACTS), f.need("hidden_size", int)
+    eye = JANUS_SIGLIP.but(
+        width=width, depth=f.need("num_hidden_layers", int), heads=f.need("num_attention_heads", int),
+        size=f.need("image_size", int), patch=f.need("patch_size", int), norm__eps=f.need("layer_norm_eps", float),
+        ffn=MLP(hidden=int(width * f.need("mlp_ratio", float)), act=act),
+    )  # fmt: skip
+    depth = f.need("depth", int)
+    f.done("num_image_tokens", "hidden_dropout_rate", "projection_dropout")
+    return eye, Projector(depth=depth, act=act)
+
+
+def _letterbox(path: Path) -> Letterbox:
+    """transformers' JanusImageProcessor."""
+    where = str(path / "preprocessor_config.json")
+    f = Fields(_preprocessor(path), {"size": {"height": 384, "width": 384}, "min_size": 14}, where)
+    for name in ("do_resize", "do_rescale", "do_normalize", "do_pad"):
+        f.only(name, True)
+    f.only("resample", 3)
+    size, least = f.nested("size").get("height"), f.need("min_size", int)
+    mean, std = _triple(f, "image_mean", CLIP_MEAN), _triple(f, "image_std", CLIP_STD)
+    if not isinstance(size, int) or size != f.nested("size").get("width"):
+        raise SpecError(f"{where}: size = {f.raw('size')!r}; expected a square.")
+    red, green, blue = (int(value * 255) for value in mean)
+    f.only("background_color", [red, green, blue])
+    f.only("image_processor_type", "JanusImageProcessor", "JanusImageProcessorPil", "JanusImageProcessorFast")
+    rescale = f.maybe("rescale_factor", float) or 1 / 255
+    f.done(*_SILENT)
+    return Letterbox(size=size, fill=(red, green, blue), least=least, nearest=True, rescale=rescale, mean=mean, std=std)
+
+
+def _triple(f: Fields, name: str, default: Triple) -> Triple:
+    if f.raw(name) is None:
+        return default
+    red, green, blue = f.numbers(name)
+    return red, green, blue
 
 
 def _known(name: str) -> System:

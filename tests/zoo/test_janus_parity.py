@@ -1,0 +1,132 @@
+"""Janus and Janus-Pro equal transformers': names at full size; ids, pixels, logits, greedy tokens and painted codes in small."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import transformers as hf
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from transformers.models.janus.image_processing_pil_janus import JanusImageProcessorPil
+
+from anyvlm import registry
+from anyvlm.inputs.letterbox import Letterbox
+from anyvlm.system import VLM, System
+from anyvlm.weights.config import read_directory
+from anyvlm.weights.load import load_module
+from tests.parity import gap, record, saved, stirred
+from tests.whole import both, greedy, laid, noise, theirs_greedy
+from tests.zoo.test_manifest import fits, names
+
+BOS, EOS, PAD = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"
+SPECIALS = (BOS, EOS, PAD, "<image_placeholder>", "<begin_of_image>", "<end_of_image>", "<|User|>", "<|Assistant|>")
+OURS, THEIRS = both(*SPECIALS)
+VOCAB, CODES, SIDE = 320, 40, 6
+LM = {
+    "vocab_size": VOCAB, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "max_position_embeddings": 1024, "bos_token_id": OURS.id(BOS), "eos_token_id": OURS.id(EOS),
+    "pad_token_id": OURS.id(PAD),
+}  # fmt: skip
+EYE = {
+    "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 48, "patch_size": 8, "mlp_ratio": 2.0,
+    "projection_dim": 32, "num_image_tokens": SIDE**2,
+}  # fmt: skip
+VQ = {
+    "base_channels": 32, "channel_multiplier": [1, 1, 1, 2], "num_res_blocks": 1, "latent_channels": 16, "embed_dim": 8,
+    "num_embeddings": CODES, "projection_dim": 20, "image_token_embed_dim": 32,
+}  # fmt: skip
+HALF = [0.5, 0.5, 0.5]
+PROCESSOR = JanusImageProcessorPil(size={"height": 48, "width": 48}, image_mean=HALF, image_std=HALF)
+NAMES = ("janus-pro-1b", "janus-pro-7b", "janus-1.3b")
+
+
+def reference() -> hf.JanusForConditionalGeneration:
+    vq = VQ | {"projection_dim": 32}  # its head and its aligner have one number
+    config = hf.JanusConfig(
+        text_config=hf.LlamaConfig(**LM), vision_config=EYE, vq_config=vq, image_token_id=OURS.id("<image_placeholder>"),
+        tie_word_embeddings=False,
+    )  # fmt: skip
+    return stirred(hf.JanusForConditionalGeneration(config))
+
+
+def loaded(theirs: hf.JanusForConditionalGeneration, folder: Path) -> tuple[System, VLM]:
+    """Through the directory that transformers writes."""
+    PROCESSOR.save_pretrained(saved(theirs, folder))
+    system = read_directory(folder)
+    assert isinstance(system, System)
+    module = load_module(system, dtype=torch.float32)
+    assert isinstance(module, VLM)
+    return system, module
+
+
+@torch.no_grad()
+def test_whole(tmp_path: Path) -> None:
+    """Two pictures: ids, pixels, logits and 32 greedy tokens."""
+    theirs = reference()
+    system, module = loaded(theirs, tmp_path)
+    images = [noise(60, 43, 0), noise(20, 61, 1)]
+    planned, batch = laid(system, OURS, [images[0], images[1], "Compare them."])
+    image = "<begin_of_image>" + "<image_placeholder>" * SIDE**2 + "<end_of_image>\n"
+    text = f"{BOS}{system.template.system}\n\n<|User|>: {image * 2}Compare them.\n\n<|Assistant|>:"
+    ids = torch.tensor([THEIRS.encode(text, add_special_tokens=False)])
+    pixels = PROCESSOR(images=images, return_tensors="pt")["pixel_values"]
+    assert list(planned.ids) == ids[0].tolist()
+    ours = torch.stack([torch.from_numpy(system.streams["image"].policy.arrays(image)[0]) for image in images])
+    assert torch.equal(ours, pixels)
+    inputs = {"input_ids": ids, "pixel_values": pixels, "attention_mask": torch.ones_like(ids)}
+    worst = gap(module(batch), theirs(**inputs).logits)
+    assert worst <= 1e-5, worst
+    assert greedy(module, batch, 32) == theirs_greedy(theirs, inputs, 32)
+    for name in NAMES:  # they differ in size and words alone
+        record("parity", name, worst)
+
+
+@torch.no_grad()
+def test_teacher_forced_codes(tmp_path: Path) -> None:
+    """Logits of every code behind prompts of different lengths; and pictures from codes."""
+    theirs = reference()
+    system, module = loaded(theirs, tmp_path)
+    codes = torch.randint(CODES, (1, 9), generator=torch.Generator().manual_seed(1))
+    _, batch = laid(system, OURS, ["A house"])
+    rows = theirs.prepare_embeddings_for_image_generation(codes[:, :-1])
+    x = torch.cat([theirs.get_input_embeddings()(batch.ids_BT), rows], 1)
+    states = theirs.model.language_model(inputs_embeds=x).last_hidden_state[:, batch.ids_BT.shape[1] - 1 :]
+    assert gap(module.painted(batch, codes), theirs.model.generation_head(states)) <= 1e-5
+    whole = torch.randint(CODES, (2, SIDE**2), generator=torch.Generator().manual_seed(2))
+    assert gap(module.code.decode(whole.view(2, SIDE, SIDE)), theirs.decode_image_tokens(whole).permute(0, 3, 1, 2)) <= 2e-5
+
+
+@pytest.mark.parametrize(("name", "width", "hidden", "depth", "heads"), [
+    ("janus-pro-1b", 2048, 5632, 24, 16), ("janus-pro-7b", 4096, 11008, 30, 32), ("janus-1.3b", 2048, 5632, 24, 16),
+])  # fmt: skip
+def test_manifest(name: str, width: int, hidden: int, depth: int, heads: int) -> None:
+    text = hf.LlamaConfig(
+        vocab_size=102400, hidden_size=width, intermediate_size=hidden, num_hidden_layers=depth, num_attention_heads=heads,
+        num_key_value_heads=heads,
+    )  # fmt: skip
+    own = {"projection_dim": width, "image_token_embed_dim": width}
+    config = hf.JanusConfig(
+        text_config=text, vision_config={"projection_dim": width}, vq_config=own, tie_word_embeddings=False
+    )
+    with torch.device("meta"):
+        theirs = names(hf.JanusForConditionalGeneration(config))
+    system = registry.system(name)
+    fits(system, theirs, system.checkpoints[0].layouts, "hf")
+    record("manifest", name, 0.0)
+
+
+side = st.integers(1, 300)
+
+
+@given(width=side, height=side, nearest=st.booleans())
+def test_pixels(width: int, height: int, nearest: bool) -> None:
+    assume(max(width, height) <= 20 * min(width, height))
+    policy, image = Letterbox(size=48, nearest=nearest), noise(width, height, 2)
+    (array,) = policy.arrays(image)
+    assert policy.cut(width, height).sizes == (array.shape[1:],) == ((48, 48),)
+    if nearest or policy.inner(width, height) == policy.but(nearest=True).inner(width, height):
+        assert torch.equal(torch.from_numpy(array)[None], PROCESSOR(images=image, return_tensors="pt")["pixel_values"])
+    inside = policy.inner(width, height)
+    assert max(inside) == 48 and min(inside) >= 14
