@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+
+from PIL import Image
 
 from anyvlm.generate.engine import Delta
 from anyvlm.generate.reply import Finish
@@ -38,7 +40,8 @@ class Timings:
 class Answer:
     """A finished answer. `finish`: "stop" (it ended by itself or at a stop string) or "length" (max_tokens).
 
-    `boxes`: those that the text writes, in pixels of the first picture.
+    `boxes`: those that the text writes, in pixels of the first picture. `images`: those it made; the text has "<image>" (or
+    what the system's template calls a picture) in their places.
     """
 
     text: str
@@ -46,16 +49,22 @@ class Answer:
     usage: Usage
     timings: Timings
     boxes: tuple[Box, ...] = ()
+    images: tuple[Image.Image, ...] = ()
 
     def __str__(self) -> str:
         return self.text
 
 
-class Growing:
-    """One row's answer while it grows. White space before its first word is dropped."""
+Draw = Callable[[Sequence[int]], tuple[Image.Image, ...]]
+"""The codes of whole pictures, one after another, to these pictures."""
 
-    def __init__(self, plan: Plan, begin: float, boxes: Boxes | None = None) -> None:
-        self._plan, self._begin, self._boxes = plan, begin, boxes
+
+class Growing:
+    """One row's answer while it grows. White space before its first word is dropped. `draw`: codes to pictures."""
+
+    def __init__(self, plan: Plan, begin: float, boxes: Boxes | None = None, draw: Draw | None = None) -> None:
+        self._plan, self._begin, self._boxes, self._draw = plan, begin, boxes, draw
+        self._codes: list[int] = []
         self._ready = time.perf_counter()
         self._first = self._last = 0.0
         self._tokens, self._text = 0, ""
@@ -67,6 +76,8 @@ class Growing:
         self._first = self._first or self._last
         self._tokens += 1
         self._finish = delta.finish
+        if delta.code is not None:
+            self._codes.append(delta.code)
         text = delta.text if self._text else delta.text.lstrip()
         self._text += text
         return text
@@ -89,6 +100,7 @@ class Growing:
                 tokens_per_second=(self._tokens - 1) / seconds if seconds > 0 else 0.0,
             ),
             boxes,
+            self._draw(self._codes) if self._draw and self._codes else (),
         )
 
 

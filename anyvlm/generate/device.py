@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from anyvlm.errors import InputError
+from anyvlm.system import Batch
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
@@ -68,3 +69,16 @@ def _device(name: str) -> torch.device:
     if (device.index or 0) >= there:
         raise InputError(f"There is no device '{name}' on this machine; leave it out to take the fastest there is.")
     return device
+
+
+def moved(batch: Batch, device: torch.device) -> Batch:
+    """The batch on a device."""
+    return replace(
+        batch,
+        ids_BT=batch.ids_BT.to(device),
+        kind_BT=batch.kind_BT.to(device),
+        pos_PBT=batch.pos_PBT.to(device),
+        seg_BT=batch.seg_BT.to(device),
+        prefix_BT=None if batch.prefix_BT is None else batch.prefix_BT.to(device),
+        media={name: replace(pixels, x_NC=pixels.x_NC.to(device)) for name, pixels in batch.media.items()},
+    )

@@ -1,20 +1,22 @@
-"""`Model`: a loaded system that answers. Pictures and words in, text out."""
+"""`Model`: a loaded system that answers. Pictures and words in, text out, and pictures where it makes them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Self, overload
 
 import torch
+from PIL import Image
 
 from anyvlm.errors import InputError
 from anyvlm.generate.answer import Answer, Growing, Stream
-from anyvlm.generate.device import Place, place
+from anyvlm.generate.device import Place, moved, place
 from anyvlm.generate.engine import Delta, Engine
+from anyvlm.generate.grammar import Grammar
 from anyvlm.generate.memory import FeatureMemory
+from anyvlm.generate.painting import Brush, draw, paint, painting_of
 from anyvlm.generate.prepack import prepack
 from anyvlm.generate.sampling import Sampling
 from anyvlm.inputs.collate import collate
@@ -22,7 +24,7 @@ from anyvlm.inputs.image import ImageSource, image_size, read_image
 from anyvlm.inputs.messages import Message, ask, read_messages
 from anyvlm.inputs.plan import Plan, plan
 from anyvlm.inputs.tokenizer import Tokenizer
-from anyvlm.system import VLM, Batch, System, VisionSystem
+from anyvlm.system import VLM, System, VisionSystem
 from anyvlm.weights.load import find, load_module, load_tokenizer
 
 Images = ImageSource | list[ImageSource] | tuple[ImageSource, ...] | None
@@ -120,7 +122,7 @@ class Model:
         """The assistant's next turn, piece by piece. Mistakes in the input are raised here, not at the first piece."""
         begin = time.perf_counter()
         plans, deltas = self._begin([messages], sampling)
-        return Stream(deltas, Growing(plans[0], begin, self.system.boxes))
+        return Stream(deltas, self._growing(plans[0], begin))
 
     def generate(
         self, conversations: Iterable[Conversation], sampling: Sampling | None = None, *, rows: int = 8
@@ -131,11 +133,27 @@ class Model:
         for start in range(0, len(todo), rows):
             begin = time.perf_counter()
             plans, deltas = self._begin(todo[start : start + rows], sampling)
-            growing = [Growing(plan, begin, self.system.boxes) for plan in plans]
+            growing = [self._growing(plan, begin) for plan in plans]
             for delta in deltas:
                 growing[delta.row].push(delta)
             answers += [each.answer() for each in growing]
         return answers
+
+    def paint(
+        self, prompt: str, *, count: int = 1, guidance: float | None = None, temperature: float | None = None,
+        top_k: int = 0, top_p: float | None = None, seed: int | None = None, rows: int = 4,
+        progress: Callable[[float], None] | None = None,
+    ) -> Answer:  # fmt: skip
+        """Make pictures of what a prompt says: an answer whose `images` they are.
+
+        `guidance`: how far away from what would be drawn unasked, 1 is not at all; `count`: how many pictures, picture n with
+        the seed `seed` + n, `rows` of them at a time. What is None is the authors' setting, or a seed drawn afresh. `progress`
+        is called with the share that is done. Raises InputError.
+        """
+        settings = Brush(
+            self.system, guidance=guidance, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, count=count, rows=rows
+        )
+        return paint(self.vlm, self.tokenizer, self.place.device, prompt, settings, progress)
 
     def tokens(self, images: Images, question: str) -> Plan:
         """The exact tokens of a prompt, from the sizes of the pictures alone; nothing is computed."""
@@ -158,7 +176,7 @@ class Model:
             policies = [self.system.streams[seen.stream].policy_among(len(images)) for seen in laid.pictures]
             arrays = [policy.arrays(image) for policy, image in zip(policies, images, strict=True)]
             pixels.append([array for of_one in arrays for array in of_one])
-        batch = _moved(collate(self.system, plans, pixels), self.place.device)
+        batch = moved(collate(self.system, plans, pixels), self.place.device)
         deltas = self._engine.generate(
             batch,
             sampling,
@@ -166,8 +184,37 @@ class Model:
             ends=self._ends,
             stops=self._stops,
             features=self.features(batch.media),
+            grammar=self._grammar(len(plans), sampling),
         )
         return plans, deltas
+
+    def _growing(self, plan: Plan, begin: float) -> Growing:
+        return Growing(plan, begin, self.system.boxes, self._draw)
+
+    def _draw(self, written: Sequence[int]) -> tuple[Image.Image, ...]:
+        _, grid = painting_of(self.system)
+        return draw(self.vlm, torch.tensor(written, device=self.place.device).view(-1, grid[1] * grid[2]), grid)
+
+    def _grammar(self, rows: int, sampling: Sampling) -> Grammar | None:
+        """Where pictures are words: text alone, or with `Sampling.pictures` both, each picture whole."""
+        painting, painter, name = self.system.painting, self.vlm.painter, self.system.name
+        words_K = painter and painter.words(self.place.device)
+        if painting is None or words_K is None:
+            if sampling.pictures:
+                raise InputError(f"'{name}' does not write pictures into its text; take one that does, such as chameleon-7b.")
+            return None
+        places = 0
+        if sampling.pictures:
+            _, (_, h, w) = painting_of(self.system)
+            if sampling.max_tokens < (least := (places := h * w) + 2):
+                raise InputError(
+                    f"A picture takes {least} tokens and max_tokens is {sampling.max_tokens}; set it to {least} or more."
+                )
+        begin, end = (self.tokenizer.id(token) for token in (painting.begin, painting.end))
+        return Grammar(
+            self.system.lm.vocab, words_K, begin, end, places=places, rows=rows, room=sampling.max_tokens,
+            pictures=sampling.pictures, name=self.system.template.image,
+        )  # fmt: skip
 
 
 def _question(images: Images, question: str) -> tuple[Message, ...]:
@@ -180,16 +227,3 @@ def _finished(stream: Stream) -> Answer:
     for _ in stream:
         pass
     return stream.answer
-
-
-def _moved(batch: Batch, device: torch.device) -> Batch:
-    """The batch on a device."""
-    return replace(
-        batch,
-        ids_BT=batch.ids_BT.to(device),
-        kind_BT=batch.kind_BT.to(device),
-        pos_PBT=batch.pos_PBT.to(device),
-        seg_BT=batch.seg_BT.to(device),
-        prefix_BT=None if batch.prefix_BT is None else batch.prefix_BT.to(device),
-        media={name: replace(pixels, x_NC=pixels.x_NC.to(device)) for name, pixels in batch.media.items()},
-    )

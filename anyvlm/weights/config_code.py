@@ -41,7 +41,7 @@ _VQ: Json = {
     "attn_type": "vanilla",
 }
 _CHAMELEON: Json = {"vocab_size": 65536, "max_position_embeddings": 4096, "rms_norm_eps": 1e-5}
-_SILENT = ("do_convert_rgb", "processor_class", "data_format", "return_tensors", "default_to_square", "device", "disable_grouping")
+_SILENT = ("do_convert_rgb", "processor_class", "data_format", "return_tensors", "default_to_square", "device")
 _DECODER = "vqgan.ckpt"
 """The file of Meta's download that holds what transformers leaves out; it may stand beside transformers' files."""
 
@@ -120,7 +120,13 @@ _JANUS_EYE: Json = {
     "mlp_ratio": 4.0,
     "depth": 2,
 }
-_JANUS_VQ: Json = {"embed_dim": 8, "num_embeddings": 16384, "projection_dim": 2048, "num_hidden_layers": 2, "hidden_act": "gelu"}
+_JANUS_VQ: Json = {
+    "embed_dim": 8,
+    "num_embeddings": 16384,
+    "projection_dim": 2048,
+    "num_hidden_layers": 2,
+    "hidden_act": "gelu",
+}
 
 
 def read_janus(path: Path, config: Mapping[str, object], source: Source, template: Template | None) -> System:

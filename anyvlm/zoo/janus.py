@@ -26,19 +26,18 @@ ONE = Stage(
     warmup=600 / 20_000, schedule="constant", note="understanding to text to painting 1:0:3; AdamW 0.9, 0.95, clip 1.0",
 )  # fmt: skip
 TWO = Stage(
-    name="pretrain", train=(*ADAPTORS, "painter.book.*", "lm.*"), data=("understanding +90M", "text", "text-to-image, 72M made"),
+    name="pretrain", train=(*ADAPTORS, "painter.book.*", "lm.*"), data=("understanding", "text", "text-to-image"),
     losses=BOTH, lr=1e-4, batch=512, steps=360_000, warmup=5_000 / 360_000, schedule="constant",
-    note="2:3:5; stopped early, at 270,000 steps",
+    note="2:3:5; half of the pictures made by models; stopped early, at 270,000 steps",
 )  # fmt: skip
 THREE = TWO.but(
-    name="tune", train=(*TWO.train, "encoders.*"), data=("understanding", "text", "text-to-image"), lr=4e-5, batch=128,
-    steps=80_000, warmup=0.0, note="5:1:4",
+    name="tune", train=(*TWO.train, "encoders.*"), lr=4e-5, batch=128, steps=80_000, warmup=0.0, note="5:1:4",
 )  # fmt: skip
 PRO_1B = (ONE, TWO, THREE)
 PRO_7B = (ONE, TWO, THREE.but(steps=40_000))
 FIRST = (
     ONE.but(steps=10_000, warmup=300 / 10_000, schedule="cosine", note="1:0:1"),
-    TWO.but(data=("understanding", "text", "ImageNet, then text-to-image"), steps=180_000, warmup=5_000 / 180_000, note="2:3:5"),
+    TWO.but(steps=180_000, warmup=5_000 / 180_000, note="2:3:5; two thirds of the text-to-image steps on ImageNet"),
     THREE.but(lr=2e-5, batch=256, steps=24_000, weight_decay=0.1, note="7:3:10"),
 )
 

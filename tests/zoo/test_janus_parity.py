@@ -1,4 +1,4 @@
-"""Janus and Janus-Pro equal transformers': names at full size; ids, pixels, logits, greedy tokens and painted codes in small."""
+"""Janus and Janus-Pro equal transformers': names at full size; in small ids, pixels, logits, tokens, painted codes."""
 
 from __future__ import annotations
 

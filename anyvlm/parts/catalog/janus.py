@@ -20,7 +20,11 @@ JANUS_SIGLIP = SIGLIP_L_16_384.but(ffn__act="gelu")
 
 _PROJECTION = rename({"encoder.layers.{}.self_attn.projection_layer.": "blocks.{}.attn.o."})
 _ALIGNER = Keys(rules=rename({"fc1.": "layers.0.", "hidden_layers.0.": "layers.1."}))
-_TABLES = {"generation_embeddings.": "book.", "generation_head.proj_out.": "head.up.", "generation_head.vision_head.": "head.down."}
+_TABLES = {
+    "generation_embeddings.": "book.",
+    "generation_head.proj_out.": "head.up.",
+    "generation_head.vision_head.": "head.down.",
+}
 
 JANUS_HF = Layout(
     name="hf",

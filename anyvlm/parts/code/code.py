@@ -14,11 +14,12 @@ from anyvlm.parts.features import Encoder, Features, Grid
 class Code(Encoder):
     """Contract of codes. As an encoder it returns rows of one number, the ids; `grid` tells how many a picture has.
 
-    `vocab`: how many codes there are; `width`: the length of a code's vector.
+    `vocab`: how many codes there are; `width`: the length of a code's vector; `draws`: it goes back.
     """
 
     vocab: int
     width: int
+    draws: bool
 
     @property
     def out(self) -> int:
