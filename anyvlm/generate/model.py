@@ -166,7 +166,7 @@ class Model:
         self, conversations: Sequence[Conversation], sampling: Sampling
     ) -> tuple[list[Plan], Generator[Delta, None, None]]:
         """Plans of the conversations, and their answers, about to be generated as one batch."""
-        plans, pixels = [], []
+        plans, pixels, grammar = [], [], self._grammar(len(conversations), sampling)
         for conversation in conversations:
             messages = read_messages(conversation)
             images = [read_image(picture.source, remote=self.remote) for message in messages for picture in message.pictures]
@@ -184,7 +184,7 @@ class Model:
             ends=self._ends,
             stops=self._stops,
             features=self.features(batch.media),
-            grammar=self._grammar(len(plans), sampling),
+            grammar=grammar,
         )
         return plans, deltas
 

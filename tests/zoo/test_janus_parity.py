@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import transformers as hf
@@ -12,6 +13,10 @@ from hypothesis import strategies as st
 from transformers.models.janus.image_processing_pil_janus import JanusImageProcessorPil
 
 from anyvlm import registry
+from anyvlm.generate.device import Place
+from anyvlm.generate.model import Model
+from anyvlm.generate.painting import Brush, asked, codes
+from anyvlm.inputs.collate import collate
 from anyvlm.inputs.letterbox import Letterbox
 from anyvlm.system import VLM, System
 from anyvlm.weights.config import read_directory
@@ -96,6 +101,34 @@ def test_teacher_forced_codes(tmp_path: Path) -> None:
     assert gap(module.painted(batch, codes), theirs.model.generation_head(states)) <= 1e-5
     whole = torch.randint(CODES, (2, SIDE**2), generator=torch.Generator().manual_seed(2))
     assert gap(module.code.decode(whole.view(2, SIDE, SIDE)), theirs.decode_image_tokens(whole).permute(0, 3, 1, 2)) <= 2e-5
+
+
+@pytest.mark.parametrize("guidance", [5.0, 1.5])  # transformers cannot do 1
+@pytest.mark.parametrize("hot", [False, True])
+def test_painting(guidance: float, hot: bool, tmp_path: Path) -> None:
+    """The same codes for the same draws, the likeliest or drawn; and the same picture."""
+    theirs = reference()
+    system, module = loaded(theirs, tmp_path)
+    model = Model(system, module, OURS, Place(torch.device("cpu"), torch.float32))
+    ids = torch.tensor([THEIRS.encode(f"{BOS}<|User|>: A house\n\n<|Assistant|>:<begin_of_image>", add_special_tokens=False)])
+    theirs.generation_config.generation_kwargs = {"boi_token_id": OURS.id("<begin_of_image>")}
+    torch.manual_seed(3)
+    want = theirs.generate(
+        input_ids=ids, attention_mask=torch.ones_like(ids), generation_mode="image", guidance_scale=guidance, do_sample=hot,
+        temperature=0.9 if hot else None, top_k=0 if hot else None,
+    )  # fmt: skip
+    assert len(want.unique()) > (4 if hot else 1)
+    brush = Brush(system, guidance=guidance, temperature=0.9 * hot, top_k=0, top_p=1.0, seed=3, count=1, rows=1)
+    plans = asked(system, OURS, "A house")
+    assert list(plans[0].ids) == ids[0].tolist()
+    batch = collate(system, plans, [[], []])
+    assert torch.equal(codes(module, batch, brush, brush.generators(0, 1, torch.device("cpu"))), want)
+    with torch.no_grad():
+        values = (theirs.decode_image_tokens(want)[0].numpy() + 1) / 2 * 255  # as the authors' generation_inference.py
+    (picture,) = model.paint("A house", guidance=guidance, temperature=0.9 * hot, seed=3).images
+    assert picture.size == (48, 48)
+    # the two decoders differ by rounding, which may tip a byte over
+    assert np.abs(np.asarray(picture, float) - np.clip(values, 0, 255)).max() < 1.001
 
 
 @pytest.mark.parametrize(("name", "width", "hidden", "depth", "heads"), [
