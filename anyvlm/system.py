@@ -250,7 +250,9 @@ class VLM(nn.Module):
         )
         self.joins = nn.ModuleDict({name: s.join.build(spec.lm.width) for name, s in spec.streams.items() if s.join})
         eyes, bridges = ({n: getattr(s, part) for n, s in spec.streams.items()} for part in ("encoder", "connector"))
-        self.painter: TablesModule | None = spec.painting and spec.painting.tables.build(spec.lm.width, eyes, bridges)
+        self.painter: TablesModule | None = None
+        if spec.painting:
+            self.painter = spec.painting.tables.build(spec.lm.width, eyes, bridges)
 
     def features(self, media: Mapping[str, Pixels]) -> dict[str, Features]:
         """Rows of every array of every stream, in the language model's width."""

@@ -59,6 +59,8 @@ def _facts(system: System | VisionSystem, tree: Branch, rings: str) -> Table:
     if isinstance(system, System):
         rows.append(("context", f"{system.lm.context} tokens"))
         rows += [("picture", _costs(system, name)) for name in system.streams]
+        if system.painting:
+            rows.append(("paints", f"{by(system.painting.size[::-1])} pixels, guided by {system.painting.guidance:g}"))
     rows.append(("tests", rings))
     for name, value in rows:
         table.add_row(name, value)
@@ -93,6 +95,8 @@ def _parts(system: System | VisionSystem, tree: Branch) -> Tree:
         for part, spec in (("encoders", stream.encoder), ("connectors", stream.connector)):
             _part(root, tree, f"{part}.{name}", spec)
     _part(root, tree, "lm", system.lm)
+    if system.painting:
+        _part(root, tree, "painter", system.painting.tables)
     return root
 
 

@@ -197,10 +197,11 @@ class Model:
 
     def _grammar(self, rows: int, sampling: Sampling) -> Grammar | None:
         """Where pictures are words: text alone, or with `Sampling.pictures` both, each picture whole."""
-        painting, painter, name = self.system.painting, self.vlm.painter, self.system.name
-        words_K = painter and painter.words(self.place.device)
+        painting, painter = self.system.painting, self.vlm.painter
+        words_K = None if painter is None else painter.words(self.place.device)
         if painting is None or words_K is None:
             if sampling.pictures:
+                name = self.system.name
                 raise InputError(f"'{name}' does not write pictures into its text; take one that does, such as chameleon-7b.")
             return None
         places = 0

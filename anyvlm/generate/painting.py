@@ -25,13 +25,13 @@ from anyvlm.inputs.painting import Painting
 from anyvlm.inputs.plan import Plan, plan
 from anyvlm.inputs.tokenizer import Tokenizer
 from anyvlm.parts.features import Grid
-from anyvlm.system import VLM, Batch, System
+from anyvlm.system import VLM, Batch, System, VisionSystem
 
 
-def painting_of(system: System) -> tuple[Painting, Grid]:
+def painting_of(system: System | VisionSystem) -> tuple[Painting, Grid]:
     """How a system makes pictures, and the grid of their codes. Raises InputError for one that cannot."""
-    if system.painting is None:
-        raise InputError(f"'{system.name}' answers in text alone and cannot paint; take one that can, such as janus-pro-1b.")
+    if isinstance(system, VisionSystem) or system.painting is None:
+        raise InputError(f"'{system.name}' cannot paint; take a system that can, such as janus-pro-1b.")
     code = system.painting.tables.code_of({name: stream.encoder for name, stream in system.streams.items()})
     if not code.draws:
         raise InputError(

@@ -272,7 +272,6 @@ JANUS = JANUS_PRO.but(
     user_open="User: ",
     answer_open="Assistant:",
     specials=tuple(token for token in JANUS_PRO.specials if token not in ("<|User|>", "<|Assistant|>")),
-    stop=("<｜end▁of▁sentence｜>", "User:"),
 )
 """Janus-1.3B (``deepseek_old``; the roles in inference.py)."""
 

@@ -87,7 +87,7 @@ def read_chameleon(path: Path, config: Mapping[str, object], source: Source, tem
     own = ("vq_config", "vocabulary_map", "swin_norm", "model_parallel_size", "image_token_id", "model_type")
     f = Fields(config, {"swin_norm": False}, where)
     names, draws = f.nested("vocabulary_map"), (path / _DECODER).is_file()
-    lm = read_lm(_CHAMELEON | {name: value for name, value in config.items() if name not in own}, where)  # type: ignore[operator]
+    lm = read_lm(_CHAMELEON | {name: value for name, value in config.items() if name not in own}, where)
     lm = lm.but(qk_norm=HeadNorm(), norm_after=f.need("swin_norm", bool))
     code = _vqgan(f.nested("vq_config"), f"{where}: vq_config").but(draws=draws)
     known = _known("chameleon-7b")

@@ -205,7 +205,8 @@ class VQGANModule(CodeModule):
             x_BhwD = F.normalize(x_BhwD, dim=-1)
         # the squared length of x is the same for all codes
         distances = book_KD.square().sum(1) - 2 * (x_BhwD @ book_KD.T)
-        return distances.argmin(-1)
+        ids: Tensor = distances.argmin(-1)
+        return ids
 
     def decode(self, ids_Bhw: Tensor) -> Tensor:
         """Pixels (B, 3, H, W)."""
