@@ -177,7 +177,10 @@ def test_import_without_torch(code: str) -> None:
     assert_no_torch(code)
 
 
-@pytest.mark.parametrize("words", [["--help"], ["list"], ["list", "--json"], ["ask", "--help"], ["paint", "--help"]], ids=" ".join)
+LIGHT = [["--help"], ["list"], ["list", "--json"], ["ask", "--help"], ["paint", "--help"]]
+
+
+@pytest.mark.parametrize("words", LIGHT, ids=" ".join)
 def test_command_without_torch(words: list[str]) -> None:
     assert_no_torch(
         f"""

@@ -24,7 +24,7 @@ from anyvlm.system import System
 from anyvlm.tiny import CODES, SIDE, tiny
 from tests.whole import bytes_and
 
-PAINTERS = ("chameleon-7b", "chameleon-34b", "janus-1.3b", "janus-pro-1b", "janus-pro-7b")
+PAINTERS = [name for name in registry.SYSTEMS if getattr(registry.system(name), "painting", None)]
 PLACES = SIDE * SIDE
 SAMPLINGS = {"guidance": 1.5, "temperature": 1.3, "seed": 5}
 
@@ -54,14 +54,11 @@ def same(a: Answer, b: Answer) -> bool:
 
 @pytest.mark.parametrize("name", PAINTERS)
 @given(
-    prompt=st.text(min_size=1, max_size=30).filter(str.strip), count=st.integers(1, 3), guidance=st.sampled_from([1.0, 0.0, 4.0]),
-    temperature=st.sampled_from([0.0, 0.5, 3.0]), seed=st.integers(0, 2**40),
+    prompt=st.text(min_size=1, max_size=30).filter(str.strip), count=st.integers(1, 3),
+    guidance=st.sampled_from([1.0, 0.0, 4.0]), temperature=st.sampled_from([0.0, 0.5, 3.0]), seed=st.integers(0, 2**40),
 )  # fmt: skip
 @settings(max_examples=4, deadline=None)
 def test_pictures_are_whole(name: str, prompt: str, count: int, guidance: float, temperature: float, seed: int) -> None:
-    prompt = prompt.replace("\x00", "")
-    if not prompt.strip():
-        prompt = "a cat"
     made = model(name).paint(prompt, count=count, guidance=guidance, temperature=temperature, seed=seed)
     assert [(image.mode, image.size) for image in made.images] == [("RGB", (SIDE * 16, SIDE * 16))] * count
     assert made.usage.completion_tokens == count * PLACES and made.text == "" and made.finish == "stop"
@@ -105,9 +102,7 @@ def test_step_by_step_is_all_at_once(name: str) -> None:
     loaded = model(name)
     plans = [asked(loaded.system, loaded.tokenizer, prompt)[0] for prompt in ("a cat", "a boat on the sea at night")]
     batch = collate(loaded.system, plans, [[], []])
-    brush = Brush(
-        loaded.system, guidance=1.0, temperature=0.0, top_k=0, top_p=1.0, seed=1, count=2, rows=2
-    )
+    brush = Brush(loaded.system, guidance=1.0, temperature=0.0, top_k=0, top_p=1.0, seed=1, count=2, rows=2)
     written = codes(loaded.vlm, batch, brush, [torch.Generator(), torch.Generator()])
     assert torch.equal(loaded.vlm.painted(batch, written).argmax(-1), written)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,14 @@ from hypothesis import strategies as st
 from transformers.models.chameleon.image_processing_pil_chameleon import ChameleonImageProcessorPil
 
 from anyvlm import registry
+from anyvlm.errors import InputError, SpecError
+from anyvlm.generate.device import Place
+from anyvlm.generate.model import Model
+from anyvlm.generate.painting import Brush, asked, codes
+from anyvlm.inputs.collate import collate
 from anyvlm.inputs.policy import policy_from_preprocessor
+from anyvlm.keys import Layout, Mount, revert
+from anyvlm.parts.catalog.vqgan import vqgan_taming
 from anyvlm.system import VLM, System
 from anyvlm.weights.config import read_directory
 from anyvlm.weights.load import load_module
@@ -31,6 +39,7 @@ LM = {
     "num_key_value_heads": 2, "max_position_embeddings": 512, "model_parallel_size": 2, "bos_token_id": 0, "eos_token_id": 1,
 }  # fmt: skip
 PROCESSOR = ChameleonImageProcessorPil(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
+CPU = Place(torch.device("cpu"), torch.float32)
 OURS, THEIRS = both(*SPECIALS)
 THEIRS.add_special_tokens({"sep_token": "<reserved08706>"})
 
@@ -81,6 +90,56 @@ def test_whole(name: str, swin: bool, order: int, tmp_path: Path) -> None:
     module.lm.logits = lambda x, whole=module.lm.logits: whole(x) + hidden  # what transformers never predicts
     assert greedy(module, batch, 32) == theirs_greedy(theirs, dict(inputs), 32)
     record("parity", name, worst)
+
+
+@torch.no_grad()
+def test_painting(tmp_path: Path) -> None:
+    """With Meta's decoder beside transformers' files: the codes of a plain loop over transformers' states."""
+    ids = list(range(FIRST, FIRST + CODES))[::-1]
+    theirs = reference(False, ids)
+    half, module = loaded(theirs, tmp_path)
+    with pytest.raises(InputError, match="vqgan.ckpt"):
+        Model(half, module, OURS, CPU).paint("a house")
+    whole = half.streams["image"].encoder.but(draws=True)
+    layout = Layout(name="meta", mounts=(Mount(theirs="", ours="", keys=vqgan_taming(3)),))
+    made = dict(revert(dict(stirred(whole.build()).state_dict()), layout, lambda _: whole))
+    torch.save({"state_dict": made | {"loss.perceptual.weight": torch.ones(1)}}, tmp_path / "vqgan.ckpt")
+    system = read_directory(tmp_path)
+    assert isinstance(system, System)
+    both_ways = load_module(system, dtype=torch.float32)
+    assert isinstance(both_ways, VLM)
+    assert torch.equal(both_ways.code.encoder.first.weight, module.encoders["image"].encoder.first.weight)
+    assert torch.equal(both_ways.code.decoder.first.weight, made["decoder.conv_in.weight"])
+    model = Model(system, both_ways, OURS, CPU)
+    begin = OURS.id("<racm3:break>")
+    asked_ids = [*THEIRS.encode("<s>a house<reserved08706>", add_special_tokens=False), begin]
+    plans = asked(system, OURS, "a house")
+    assert list(plans[0].ids) == asked_ids and list(plans[1].ids) == [OURS.id("<s>"), begin]
+    rows, want, draws = [list(plan.ids) for plan in plans], [], torch.Generator().manual_seed(1)
+    for _ in range(16):
+        states = [theirs.model(input_ids=torch.tensor([row])).last_hidden_state[0, -1] for row in rows]
+        with_, without = (theirs.lm_head(state)[ids] for state in states)
+        want.append(int(torch.multinomial((without + 3.0 * (with_ - without)).softmax(0), 1, generator=draws)))
+        rows = [[*row, ids[want[-1]]] for row in rows]
+    assert len(set(want)) > 4
+    brush = Brush(system, guidance=None, temperature=1.0, top_k=0, top_p=1.0, seed=1, count=1, rows=1)
+    batch = collate(system, plans, [[], []])
+    assert codes(both_ways, batch, brush, brush.generators(0, 1, CPU.device)).tolist() == [want]
+    assert model.paint("a house", temperature=0.0).images[0].size == (16, 16)
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"vocabulary_map": {"IMGIMGBZ": 4, "<image>": 5}}, "does not name the codes"),
+    ({"vq_config": VQ | {"double_latent": True}}, "double_latent"),
+    ({"vq_config": VQ | {"attn_resolutions": [16]}}, "attn_resolutions"),
+    ({"sparse": 3}, "sparse"),
+])  # fmt: skip
+def test_configs_that_cannot_be_honoured(change: dict[str, object], words: str, tmp_path: Path) -> None:
+    config = {"model_type": "chameleon", **LM, "vq_config": VQ, "vocabulary_map": {"IMGIMGAZ": 4}} | change
+    PROCESSOR.save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SpecError, match=words):
+        read_directory(tmp_path)
 
 
 @pytest.mark.parametrize(("name", "sizes"), [

@@ -30,11 +30,16 @@ class VocabularyModule(nn.Module):
     def __init__(self, spec: Vocabulary) -> None:
         super().__init__()
         self.spec = spec
+        self._tables: dict[torch.device, Tensor] = {}  # no buffer: it is no weight, and a module begins on the meta device
 
     def ids(self, codes: Tensor) -> Tensor:
         """Codes (...) -> ids (...)."""
         words = self.spec.words
-        return codes + words if isinstance(words, int) else torch.tensor(words, device=codes.device)[codes]
+        if isinstance(words, int):
+            return codes + words
+        if codes.device not in self._tables:
+            self._tables[codes.device] = torch.tensor(words, device=codes.device)
+        return self._tables[codes.device][codes]
 
     def forward(self, features: Features) -> Features:
         """Every row alone."""
