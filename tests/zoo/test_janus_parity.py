@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +149,14 @@ def test_manifest(name: str, width: int, hidden: int, depth: int, heads: int) ->
     system = registry.system(name)
     fits(system, theirs, system.checkpoints[0].layouts, "hf")
     record("manifest", name, 0.0)
+
+
+def test_manifest_of_the_authors_files() -> None:
+    """Names and shapes of a state_dict of Janus-Pro-1B, made by the modules of deepseek-ai/Janus 1daa72f."""
+    table = json.loads((Path(__file__).parent / "janus_names.json").read_text())
+    theirs = {name.format(n): tuple(shape) for name, (times, shape) in table.items() for n in range(times)}
+    system = registry.system("janus-pro-1b")
+    fits(system, theirs, system.checkpoints[0].layouts, "deepseek")
 
 
 side = st.integers(1, 300)
