@@ -60,6 +60,7 @@ class ImagePolicy(Policy):
                     are multiples of `multiple` (Fuyu)
     size: (height, width) of the result; the largest result for "keep" and "corner".
     short: target of the shorter edge before the crop; None is the shorter side of `size`.
+    nearest: the longer edge is then rounded to the nearest pixel (Chameleon's authors), not down (transformers).
     value = (pixel * rescale - mean) / std
     """
 
@@ -69,6 +70,7 @@ class ImagePolicy(Policy):
     resample: Resample = "bicubic"
     fill: tuple[int, int, int] | None = None
     multiple: int = 1
+    nearest: bool = False
     rescale: float = 1 / 255
     mean: Triple = CLIP_MEAN
     std: Triple = CLIP_STD
@@ -135,7 +137,8 @@ class ImagePolicy(Policy):
         short = self.short or min(self.size)
         if self.fit == "pad":
             return short, short
-        long = int(short * max(width, height) / min(width, height))
+        sides = max(width, height), min(width, height)
+        long = round(short / sides[1] * sides[0]) if self.nearest else int(short * sides[0] / sides[1])
         return (long, short) if width <= height else (short, long)
 
     def _squeezed(self, image: Image.Image, width: int) -> Image.Image:
@@ -332,7 +335,7 @@ def _resample(value: object) -> Resample:
 
 def preprocessor_from_policy(policy: Policy) -> Json:
     """The ``preprocessor_config.json`` of a policy; SpecError for what none of the four processors can say."""
-    if not isinstance(policy, ImagePolicy) or policy.fit in ("keep", "corner"):
+    if not isinstance(policy, ImagePolicy) or policy.fit in ("keep", "corner") or policy.nearest:
         raise SpecError("preprocessor: the CLIP, SigLIP, Bit and Llava processors know neither tiles nor pictures of any size.")
     height, width = policy.size
     sides: JsonValue = {"height": height, "width": width}

@@ -17,8 +17,10 @@ from anyvlm.system import Checkpoint, Meta, Stage, Stream, System
 from anyvlm.weights.sources import Hub
 
 EYE = Stream(
-    # the authors' values reach from -1 to 1; transformers' processor multiplies by 0.0078, which makes white 0.989
-    policy=ImagePolicy(size=(512, 512), fit="crop", resample="lanczos", rescale=2 / 255, mean=(1.0,) * 3, std=(1.0,) * 3),
+    # as the authors; transformers' processor rounds down, and multiplies by 0.0078, which makes white 0.989
+    policy=ImagePolicy(
+        size=(512, 512), fit="crop", nearest=True, resample="lanczos", rescale=2 / 255, mean=(1.0,) * 3, std=(1.0,) * 3
+    ),
     encoder=CHAMELEON_VQGAN.but(draws=False),  # the published files hold the half that reads
     connector=Vocabulary(words=4),
 )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import transformers as hf
@@ -165,3 +167,11 @@ def test_pixels(width: int, height: int) -> None:
     policy = policy_from_preprocessor(PROCESSOR.to_dict())
     want = PROCESSOR(images=image, return_tensors="pt")["pixel_values"]
     assert torch.equal(torch.from_numpy(policy.apply(image))[None], want)
+
+
+@pytest.mark.parametrize(("size", "sum_"), [((337, 121), 2072155485), ((60, 60), 962050386), ((508, 386), 1100719008)])
+def test_pixels_of_the_authors(size: tuple[int, int], sum_: int) -> None:
+    """`_vqgan_input_from` of facebookresearch/chameleon dbbe47f, which transformers' processor is not equal to."""
+    values = registry.system("chameleon-7b").streams["image"].policy.apply(noise(*size, 7))
+    assert values.min() >= -1 and values.max() == 1
+    assert zlib.crc32(((values + 1) * 127.5).round().astype(np.uint8).tobytes()) == sum_

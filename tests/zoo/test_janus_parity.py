@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -172,3 +173,10 @@ def test_pixels(width: int, height: int, nearest: bool) -> None:
         assert torch.equal(torch.from_numpy(array)[None], PROCESSOR(images=image, return_tensors="pt")["pixel_values"])
     inside = policy.inner(width, height)
     assert max(inside) == 48 and min(inside) >= 14
+
+
+@pytest.mark.parametrize(("size", "sum_"), [((337, 121), 426321645), ((60, 60), 3541567128), ((300, 5), 3805541829)])
+def test_pixels_of_the_authors(size: tuple[int, int], sum_: int) -> None:
+    """`VLMImageProcessor` of deepseek-ai/Janus 1daa72f."""
+    (values,) = registry.system("janus-pro-1b").streams["image"].policy.arrays(noise(*size, 7))
+    assert zlib.crc32(((values + 1) * 127.5).round().astype(np.uint8).tobytes()) == sum_
