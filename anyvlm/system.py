@@ -22,7 +22,7 @@ from anyvlm.inputs.reach import Reach
 from anyvlm.inputs.template import Template
 from anyvlm.keys import Layout
 from anyvlm.parts.cache import Cache
-from anyvlm.parts.code.code import CodeModule
+from anyvlm.parts.code.code import Code, CodeModule
 from anyvlm.parts.code.tables import TablesModule
 from anyvlm.parts.cut import Cut
 from anyvlm.parts.features import Connector, Encoder, Features, Grid, Join
@@ -161,6 +161,12 @@ class System(Spec):
         """The module, with random weights."""
         return VLM(self)
 
+    @property
+    def code(self) -> Code | None:
+        """What its pictures are made of, if it makes any."""
+        eyes = {name: stream.encoder for name, stream in self.streams.items()}
+        return self.painting.tables.code_of(eyes) if self.painting else None
+
     def part(self, prefix: str) -> Spec:
         """The spec whose parameters lie under a prefix: "lm.", "encoders.image.", "painter.coder." ... or "" (this one)."""
         match prefix.rstrip(".").split("."):
@@ -174,8 +180,8 @@ class System(Spec):
                 return self.streams[name].connector
             case ["joins", name] if name in self.streams and (join := self.streams[name].join):
                 return join
-            case ["painter", "coder"] if self.painting:
-                return self.painting.tables.code_of({name: stream.encoder for name, stream in self.streams.items()})
+            case ["painter", "coder"] if (code := self.code):
+                return code
             case ["painter", *_] if self.painting:
                 return self.painting.tables
         raise SpecError(f"The system '{self.name}' has no part at '{prefix}'.")

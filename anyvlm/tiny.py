@@ -38,7 +38,7 @@ def tiny(system: System, *, vocab: int = 512, depth: int = 2) -> System:
     together would not divide).
     """
     streams = {name: _stream(stream, vocab) for name, stream in system.streams.items()}
-    painting = system.painting and _painting(system.painting, system)
+    painting = system.painting and system.code and _painting(system.painting, system.code.patch)
     return system.but(lm=_language(system.lm, vocab, depth), streams=streams, painting=painting)
 
 
@@ -100,10 +100,9 @@ def _code(code: Code) -> Code:
     return code.but(vocab=CODES, width=8, base=8, latent=16, depth=1, groups=4, draws=True)
 
 
-def _painting(painting: Painting, system: System) -> Painting:
+def _painting(painting: Painting, patch: int) -> Painting:
     """SIDE x SIDE codes; the code can draw, even where published files hold only the half that reads."""
-    side = SIDE * painting.tables.code_of({name: stream.encoder for name, stream in system.streams.items()}).patch
-    tables = painting.tables
+    side, tables = SIDE * patch, painting.tables
     if isinstance(tables, OwnTables):
         tables = tables.but(coder=_code(tables.coder), hidden=HIDDEN)
     return painting.but(size=(side, side), tables=tables)

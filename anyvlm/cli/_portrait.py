@@ -59,7 +59,7 @@ def _facts(system: System | VisionSystem, tree: Branch, rings: str) -> Table:
     if isinstance(system, System):
         rows.append(("context", f"{system.lm.context} tokens"))
         rows += [("picture", _costs(system, name)) for name in system.streams]
-        if system.painting:
+        if system.painting and system.code and system.code.draws:
             rows.append(("paints", f"{by(system.painting.size[::-1])} pixels, guided by {system.painting.guidance:g}"))
     rows.append(("tests", rings))
     for name, value in rows:

@@ -30,15 +30,14 @@ from anyvlm.system import VLM, Batch, System, VisionSystem
 
 def painting_of(system: System | VisionSystem) -> tuple[Painting, Grid]:
     """How a system makes pictures, and the grid of their codes. Raises InputError for one that cannot."""
-    if isinstance(system, VisionSystem) or system.painting is None:
+    if isinstance(system, VisionSystem) or system.painting is None or system.code is None:
         raise InputError(f"'{system.name}' cannot paint; take a system that can, such as janus-pro-1b.")
-    code = system.painting.tables.code_of({name: stream.encoder for name, stream in system.streams.items()})
-    if not code.draws:
+    if not system.code.draws:
         raise InputError(
             f"'{system.name}' cannot paint: its files hold no decoder of pictures. Put the vqgan.ckpt of Meta's download "
             "into a directory with transformers' files, and load that."
         )
-    return system.painting, code.grid(*system.painting.size)
+    return system.painting, system.code.grid(*system.painting.size)
 
 
 def asked(system: System, tokenizer: Tokenizer, prompt: str) -> tuple[Plan, Plan]:
