@@ -16,12 +16,15 @@ from torch import Tensor, nn
 from anyvlm.errors import SpecError
 from anyvlm.inputs.boxes import Boxes
 from anyvlm.inputs.markup import Markup
+from anyvlm.inputs.painting import Painting
 from anyvlm.inputs.policy import ImagePolicy, Policy
 from anyvlm.inputs.reach import Reach
 from anyvlm.inputs.template import Template
 from anyvlm.keys import Layout
 from anyvlm.parts.cache import Cache
+from anyvlm.parts.code.code import Code, CodeModule
 from anyvlm.parts.code.mask import MaskCode
+from anyvlm.parts.code.tables import TablesModule
 from anyvlm.parts.cut import Cut
 from anyvlm.parts.features import Connector, Encoder, Features, Grid, Join
 from anyvlm.parts.language import LanguageModel
@@ -157,8 +160,9 @@ class System(Spec):
 
     `placeholder`: the token whose places image rows take in prompt ids. `attention`: "causal", or "prefix" where all tokens
     before the answer see each other, or an encoder of the language model reads them. `boxes`: how its text writes places.
-    `masks`: the code in which it writes masks, whose weights are a file of their own. `tokenizer`: the source it is read from;
-    `added`: control tokens that its files lack and that come behind its last, in this order.
+    `masks`: the code in which it writes masks, whose weights are a file of their own. `painting`: how it makes pictures, if it
+    can. `tokenizer`: the source it is read from; `added`: control tokens that its files lack and that come behind its last, in
+    this order.
     `fresh`: globs of parameters that no checkpoint fills. A language model alone is a System without streams.
     """
 
@@ -172,6 +176,7 @@ class System(Spec):
     attention: Literal["causal", "prefix"] = "causal"
     boxes: Boxes | None = None
     masks: MaskCode | None = None
+    painting: Painting | None = None
     tokenizer: Source | None = None
     checkpoints: tuple[Checkpoint, ...] = ()
     fresh: tuple[str, ...] = ()
@@ -185,8 +190,14 @@ class System(Spec):
         """The module, with random weights."""
         return VLM(self)
 
+    @property
+    def code(self) -> Code | None:
+        """What its pictures are made of, if it makes any."""
+        eyes = {name: stream.encoder for name, stream in self.streams.items()}
+        return self.painting.tables.code_of(eyes) if self.painting else None
+
     def part(self, prefix: str) -> Spec:
-        """The spec whose parameters lie under a prefix: "lm.", "encoders.image.", "connectors.image." or "" (this one)."""
+        """The spec whose parameters lie under a prefix: "lm.", "encoders.image.", "painter.coder." ... or "" (this one)."""
         match prefix.rstrip(".").split("."):
             case [""]:
                 return self
@@ -198,6 +209,10 @@ class System(Spec):
                 return self.streams[name].connector
             case ["joins", name] if name in self.streams and (join := self.streams[name].join):
                 return join
+            case ["painter", "coder"] if (code := self.code):
+                return code
+            case ["painter", *_] if self.painting:
+                return self.painting.tables
         raise SpecError(f"The system '{self.name}' has no part at '{prefix}'.")
 
 
@@ -275,7 +290,7 @@ class Batch:
 
 
 class VLM(nn.Module):
-    """Parameters lie under `lm.`, `encoders.<stream>.`, `connectors.<stream>.` and `joins.<stream>.`."""
+    """Parameters lie under `lm.`, `encoders.<stream>.`, `connectors.<stream>.`, `joins.<stream>.` and `painter.`."""
 
     def __init__(self, spec: System) -> None:
         super().__init__()
@@ -288,6 +303,10 @@ class VLM(nn.Module):
             {name: s.connector.build(s.encoder.out, spec.lm.width) for name, s in spec.streams.items()}
         )
         self.joins = nn.ModuleDict({name: s.join.build(spec.lm.width) for name, s in spec.streams.items() if s.join})
+        eyes, bridges = ({n: getattr(s, part) for n, s in spec.streams.items()} for part in ("encoder", "connector"))
+        self.painter: TablesModule | None = None
+        if spec.painting:
+            self.painter = spec.painting.tables.build(spec.lm.width, eyes, bridges)
 
     def features(self, media: Mapping[str, Pixels]) -> dict[str, Features]:
         """Rows of every array of every stream, in the language model's width."""
@@ -299,6 +318,13 @@ class VLM(nn.Module):
         """What every stream lays into the sequence: its features, put together by its join if it has one."""
         out = dict(self.features(media) if features is None else features)
         return out | {name: join(out[name], media[name].cuts) for name, join in self.joins.items() if name in out}
+
+    @property
+    def code(self) -> CodeModule:
+        """What makes its pictures from codes. Raises SpecError for a system that makes none."""
+        if self.painter is None:
+            raise SpecError(f"'{self.spec.name}' makes no pictures.")
+        return self.painter.code(self.encoders)
 
     def assemble(self, batch: Batch, features: Mapping[str, Features] | None = None) -> Seq:
         """Embed the text and lay the rows of each stream over the places the plan kept for them.
@@ -314,13 +340,37 @@ class VLM(nn.Module):
             at_BT = batch.kind_BT == self.spec.streams[name].kind
             if int(at_BT.sum()) != len(rows.x_ND):
                 raise ValueError(f"stream '{name}': {int(at_BT.sum())} places in the plan for {len(rows.x_ND)} rows")
-            x_BTD = x_BTD.masked_scatter(at_BT[..., None], rows.x_ND.to(x_BTD.dtype))
+            # rows of whole numbers are words
+            x_ND = rows.x_ND if rows.x_ND.is_floating_point() else self.lm.embed(rows.x_ND[:, 0])
+            x_BTD = x_BTD.masked_scatter(at_BT[..., None], x_ND.to(x_BTD.dtype))
         block_BT = blocks(batch.kind_BT, prefix_BT=batch.prefix_BT)
         return Seq(x_BTD, batch.kind_BT, batch.pos_PBT, block_BT, batch.seg_BT, memory)
 
     def forward(self, batch: Batch, cache: Cache | None = None) -> Tensor:
         """Logits (B, T, vocab), at the places of `labels_BT`."""
         return self.lm.logits(self.lm.hidden(self.lm.begin(self.assemble(batch)), cache))
+
+    def painted(self, batch: Batch, codes_Bn: Tensor) -> Tensor:
+        """Logits (B, n, codes) of the codes of a picture behind every prompt, each from those before it.
+
+        `batch`: prompts that end where the picture begins. Their cross-entropy is the loss of learning to paint.
+        """
+        assert self.painter is not None
+        seq = self.assemble(batch)
+        x_BnD = self.painter.embed(self.lm, codes_Bn[:, :-1])
+        ahead, last_B = torch.arange(x_BnD.shape[1], device=x_BnD.device), (seq.seg_BT >= 0).sum(1) - 1
+        *pos, block = (x_BT.gather(1, last_B[:, None]) + 1 + ahead for x_BT in (*seq.pos_PBT, seq.block_BT))
+        whole = Seq(
+            torch.cat([seq.x_BTD, x_BnD.to(seq.x_BTD.dtype)], 1),
+            torch.cat([seq.kind_BT, torch.zeros_like(block)], 1),
+            torch.cat([seq.pos_PBT, torch.stack(pos)], 2),
+            torch.cat([seq.block_BT, block], 1),
+            torch.cat([seq.seg_BT, seq.seg_BT[:, :1].expand_as(block)], 1),
+        )
+        hidden_BTD = self.lm.hidden(whole)
+        places = torch.cat([last_B[:, None], seq.seg_BT.shape[1] + ahead.expand(len(last_B), -1)], 1)
+        at_BnD = places[..., None].expand(-1, -1, hidden_BTD.shape[-1])
+        return self.painter.logits(self.lm, hidden_BTD.gather(1, at_BnD))
 
 
 def _memory(rows: Features, media: Pixels, shape: tuple[int, ...]) -> Memory:

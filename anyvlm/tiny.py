@@ -6,18 +6,24 @@ from dataclasses import replace
 from typing import TypeVar
 
 from anyvlm.errors import SpecError
+from anyvlm.inputs.letterbox import Letterbox
 from anyvlm.inputs.longest import Longest, Stretched
 from anyvlm.inputs.mosaic import Mosaic
 from anyvlm.inputs.native import Native
+from anyvlm.inputs.painting import Painting
 from anyvlm.inputs.policy import ImagePolicy, Policy
 from anyvlm.inputs.tiles import AnyRes, Canvas
 from anyvlm.match import MatchSystem
 from anyvlm.parts.alibi import AlibiDecoder
+from anyvlm.parts.code.code import Code
+from anyvlm.parts.code.tables import OwnTables
+from anyvlm.parts.code.vqgan import VQGAN
 from anyvlm.parts.connect.latent import Latent
 from anyvlm.parts.connect.perceiver import Perceiver
 from anyvlm.parts.connect.qformer import QFormer, ReadingQFormer
 from anyvlm.parts.connect.queried import Queried
 from anyvlm.parts.connect.resampler import Resampler
+from anyvlm.parts.connect.vocabulary import Vocabulary
 from anyvlm.parts.features import Connector, Encoder
 from anyvlm.parts.grounded import GroundedAnswerer, GroundedDecoder, GroundedText
 from anyvlm.parts.insert.gated import GatedCross
@@ -38,7 +44,7 @@ from anyvlm.parts.vision.vit import ViT
 from anyvlm.system import Stream, System, VisionSystem
 
 G = TypeVar("G", GroundedAnswerer, GroundedDecoder, GroundedText)
-WIDTH, HEAD, HIDDEN, SIDE = 32, 8, 48, 3
+WIDTH, HEAD, HIDDEN, SIDE, CODES = 32, 8, 48, 3, 32
 
 
 def tiny(system: System, *, vocab: int = 512, depth: int = 2) -> System:
@@ -47,8 +53,9 @@ def tiny(system: System, *, vocab: int = 512, depth: int = 2) -> System:
     Towers keep their depth, since stages name their blocks, and see SIDE x SIDE patches (one more where patches are folded
     together would not divide).
     """
-    streams = {name: _stream(stream) for name, stream in system.streams.items()}
-    return system.but(lm=_language(system.lm, vocab, depth), streams=streams)
+    streams = {name: _stream(stream, vocab) for name, stream in system.streams.items()}
+    painting = system.painting and system.code and _painting(system.painting, system.code.patch)
+    return system.but(lm=_language(system.lm, vocab, depth), streams=streams, painting=painting)
 
 
 def tiny_vision(system: VisionSystem) -> VisionSystem:
@@ -130,7 +137,9 @@ def _insert(insert: Insert, depth: int) -> Insert:
     return insert.but(layers=layers, heads=heads, kv_heads=groups, head=HEAD, ffn__hidden=HIDDEN)
 
 
-def _connector(connector: Connector) -> Connector:
+def _connector(connector: Connector, vocab: int) -> Connector:
+    if isinstance(connector, Vocabulary):
+        return connector.but(words=vocab - CODES)
     if isinstance(connector, Perceiver):
         return connector.but(queries=4, depth=2, heads=2, head=HEAD, ffn__hidden=HIDDEN)
     if isinstance(connector, Latent):
@@ -138,7 +147,7 @@ def _connector(connector: Connector) -> Connector:
     if isinstance(connector, Queried):
         return connector.but(queries=((SIDE, 3), (2 * SIDE, 5)), heads=WIDTH // HEAD)
     if isinstance(connector, Resampler):
-        return connector.but(inside=WIDTH, inner=_connector(connector.inner))
+        return connector.but(inside=WIDTH, inner=_connector(connector.inner, vocab))
     if isinstance(connector, QFormer):
         connector = connector.but(queries=4, inner=WIDTH, depth=3, layer__heads=2, layer__ffn__hidden=HIDDEN)
     return connector.but(words__vocab=512) if isinstance(connector, ReadingQFormer) else connector
@@ -154,11 +163,25 @@ def _rope(rope: Rope) -> Rope:
     return replace(rope, scaling=replace(rope.scaling, short=short, long=long))
 
 
-def _stream(stream: Stream) -> Stream:
+def _code(code: Code) -> Code:
+    if not isinstance(code, VQGAN):
+        raise SpecError(f"tiny() does not know how to shrink the code {type(code).__name__}; tell it in anyvlm/tiny.py.")
+    return code.but(vocab=CODES, width=8, base=8, latent=16, depth=1, groups=4, draws=True)
+
+
+def _painting(painting: Painting, patch: int) -> Painting:
+    """SIDE x SIDE codes; the code can draw, even where published files hold only the half that reads."""
+    side, tables = SIDE * patch, painting.tables
+    if isinstance(tables, OwnTables):
+        tables = tables.but(coder=_code(tables.coder), hidden=HIDDEN)
+    return painting.but(size=(side, side), tables=tables)
+
+
+def _stream(stream: Stream, vocab: int) -> Stream:
     return stream.but(
         encoder=_encoder(stream.encoder), policy=_policy(stream.policy, stream.encoder.patch),
         several=stream.several and _policy(stream.several, stream.encoder.patch),
-        connector=_connector(stream.connector),
+        connector=_connector(stream.connector, vocab),
     )  # fmt: skip
 
 
@@ -175,6 +198,8 @@ def _encoder(encoder: Encoder) -> Encoder:
             return encoder.but(widths=(16, 16, WIDTH, WIDTH), depths=(1, 2, 1, 1), final=WIDTH, group=HEAD)
         case AxialViT():
             return encoder.but(width=WIDTH, heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
+        case Code():
+            return _code(encoder)
     return encoder
 
 
@@ -183,6 +208,8 @@ def _policy(policy: Policy, patch: int) -> Policy:
     match policy:
         case ImagePolicy():
             return policy.but(size=(side, side), short=None)
+        case Letterbox():
+            return policy.but(size=side)
         case Canvas():
             return policy.but(one=policy.one.but(size=(side, side)))
         case AnyRes():

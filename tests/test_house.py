@@ -49,7 +49,7 @@ IMPORTS = (ast.Import, ast.ImportFrom)
 RANK = {group: rank for rank, line in enumerate(ORDER) for group in line}
 
 PUBLIC = ("load", "system", "systems")
-VERBS = ("ask", "chat", "list", "show", "tokens")
+VERBS = ("ask", "chat", "list", "paint", "show", "tokens")
 
 # Never in the package: they run code from files, or turn an error into something one may overlook.
 BANNED = {"pickle", "dill", "cloudpickle", "marshal", "shelve", "warnings"}
@@ -178,7 +178,10 @@ def test_import_without_torch(code: str) -> None:
     assert_no_torch(code)
 
 
-@pytest.mark.parametrize("words", [["--help"], ["list"], ["list", "--json"], ["ask", "--help"]], ids=" ".join)
+LIGHT = [["--help"], ["list"], ["list", "--json"], ["ask", "--help"], ["paint", "--help"]]
+
+
+@pytest.mark.parametrize("words", LIGHT, ids=" ".join)
 def test_command_without_torch(words: list[str]) -> None:
     assert_no_torch(
         f"""

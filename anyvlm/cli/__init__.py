@@ -9,6 +9,7 @@ from anyvlm.cli._help import Verb, Verbs
 from anyvlm.cli.ask import ask
 from anyvlm.cli.chat import chat
 from anyvlm.cli.list import list_systems
+from anyvlm.cli.paint import paint
 from anyvlm.cli.show import show
 from anyvlm.cli.tokens import tokens
 
@@ -42,6 +43,7 @@ def about(
 app.command("ask", cls=Verb)(ask)
 app.command("chat", cls=Verb)(chat)
 app.command("list", cls=Verb)(list_systems)
+app.command("paint", cls=Verb)(paint)
 app.command("show", cls=Verb)(show)
 app.command("tokens", cls=Verb)(tokens)
 

@@ -61,6 +61,8 @@ def _facts(system: AnySystem, tree: Branch, rings: str) -> Table:
     if isinstance(system, System):
         rows.append(("context", f"{system.lm.context} tokens"))
         rows += [("picture", _costs(system, name)) for name in system.streams]
+        if system.painting and system.code and system.code.draws:
+            rows.append(("paints", f"{by(system.painting.size[::-1])} pixels, guided by {system.painting.guidance:g}"))
     rows.append(("tests", rings))
     for name, value in rows:
         table.add_row(name, value)
@@ -103,6 +105,8 @@ def _parts(system: AnySystem, tree: Branch) -> Tree:
         for part, spec in (("encoders", stream.encoder), ("connectors", stream.connector)):
             _part(root, tree, f"{part}.{name}", spec)
     _part(root, tree, "lm", system.lm)
+    if system.painting:
+        _part(root, tree, "painter", system.painting.tables)
     return root
 
 

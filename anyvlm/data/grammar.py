@@ -112,6 +112,11 @@ READING_WORD = (
     ("What word is this?", 'The word is {}: "{}".'),
     ("Which word is written here?", 'The word is {}: "{}".'),
 )
+JOINING = (
+    ("Which word is spelled {}?", 'The word is {}: "{}".'),
+    ("What do the letters {} say?", 'The text says {}: "{}".'),
+    ("The picture shows the letters {}. What does the text say?", 'The text says {}: "{}".'),
+)
 SPELLING = ("Spell the word in the picture.", "How is the word spelled?", "Which letters are in the picture?")
 BACKGROUND = (
     "What color is the background?",

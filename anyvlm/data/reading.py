@@ -9,10 +9,10 @@ from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFont
 
 from anyvlm.data.ask import pick
-from anyvlm.data.grammar import READING, READING_WORD, SPELLING
+from anyvlm.data.grammar import JOINING, READING, READING_WORD, SPELLING
 from anyvlm.data.paint import background
 from anyvlm.data.sample import SIDE, Box, Pixels, Sample, Turn
-from anyvlm.data.words import faces, font, words
+from anyvlm.data.words import faces, font, invent, words
 
 ROW = 28  # pixels that one row of the connector sees, each way
 PADDING = 6  # pixels kept free around the text
@@ -85,6 +85,14 @@ def write(rng: Generator, canvas: Pixels, lines: list[str]) -> tuple[Pixels, Box
     return mixed.astype(np.uint8), Box(x0, y0, x1, y1, f'"{text}"'.replace("\n", " ").lower()), letters
 
 
+def _calm(rng: Generator) -> Pixels:
+    """A background on which text can be seen."""
+    canvas = background(rng)
+    while canvas.std() > 60:
+        canvas = background(rng)
+    return canvas
+
+
 def reading(rng: Generator, evaluation: bool = False) -> Sample:
     """One to four words, or a number; `evaluation` draws single words that training never shows."""
     vocabulary = words(evaluation)
@@ -96,10 +104,7 @@ def reading(rng: Generator, evaluation: bool = False) -> Sample:
         lines = [style(pick(rng, vocabulary)) for _ in range(number)]
         if len(lines) == 2 and len("".join(lines)) <= 12 and rng.random() < 0.6:
             lines = [" ".join(lines)]
-    canvas = background(rng)
-    while canvas.std() > 60:
-        canvas = background(rng)
-    image, box, letters = write(rng, canvas, lines)
+    image, box, letters = write(rng, _calm(rng), lines)
     shown = " ".join(lines)
     spelling = ", ".join(" ".join(word) for word in shown.lower().split())
     if not evaluation and rng.random() < 0.1:
@@ -117,13 +122,30 @@ def letters(rng: Generator) -> Sample:
     return Sample(None, (), tuple(turns), "letters")
 
 
+def invented(rng: Generator) -> Sample:
+    """One invented word to read: no vocabulary can help."""
+    text = pick(rng, (str.lower, str.lower, str.capitalize, str.upper))(invent(rng))
+    image, box, boxes = write(rng, _calm(rng), [text])
+    question, answer = pick(rng, READING_WORD)
+    turn = Turn(question, answer.format(" ".join(text.lower()), text), text.lower(), "reading")
+    return Sample(image, (box, *boxes), (turn,), "invented")
+
+
+def joined(rng: Generator) -> Sample:
+    """No picture: words and invented words put together from their letters, as they are when read off a picture."""
+    turns = []
+    for _ in range(6):
+        word = pick(rng, words(False)) if rng.random() < 0.4 else invent(rng)
+        question, answer = pick(rng, JOINING)
+        turns.append(Turn(question.format(" ".join(word)), answer.format(" ".join(word), word), word, "spelling"))
+    return Sample(None, (), tuple(turns), "joined")
+
+
 def spelled(rng: Generator) -> Sample:
     """One upright word with the boxes of its letters; it asks nothing."""
     text = pick(rng, words(False))
     text = pick(rng, (str.lower, str.lower, str.capitalize, str.upper))(text)
-    canvas = background(rng)
-    while canvas.std() > 60:
-        canvas = background(rng)
+    canvas = _calm(rng)
     face, size = int(rng.integers(faces())), int(rng.integers(30, 72))
     while font(face, size).getlength(text) > SIDE - 2 * PADDING:
         size -= 2

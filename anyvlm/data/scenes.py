@@ -12,7 +12,7 @@ from numpy.random import Generator
 from anyvlm.data.chat import chat
 from anyvlm.data.icons import HELD_OUT, Atlas, open_atlas
 from anyvlm.data.quiz import quiz
-from anyvlm.data.reading import letters, reading, spelled
+from anyvlm.data.reading import invented, joined, letters, reading, spelled
 from anyvlm.data.sample import Box, Sample, Turn
 from anyvlm.data.scatter import copies, grid, places, scatter, single
 from anyvlm.data.shapes import shapes
@@ -28,6 +28,8 @@ GENERATORS: dict[str, Callable[[Generator, Atlas], Sample]] = {
     "places": places,
     "shapes": lambda rng, _: shapes(rng),
     "reading": lambda rng, _: reading(rng),
+    "invented": lambda rng, _: invented(rng),
+    "joined": lambda rng, _: joined(rng),
     "spelled": lambda rng, _: spelled(rng),
     "letters": lambda rng, _: letters(rng),
     "easy_vqa": lambda rng, _: quiz(rng),

@@ -11,6 +11,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from numpy.random import Generator
 from PIL import ImageFont
 
 from anyvlm.errors import InputError
@@ -73,3 +74,12 @@ def font(face: int, size: int) -> ImageFont.FreeTypeFont:
     """Typeface number `face` at `size` pixels."""
     package, file = _FACES[face]
     return ImageFont.truetype(str(_file(package, "files", file)), size)
+
+
+def invent(rng: Generator) -> str:
+    """A word that does not exist: the beginning of one and the end of another; never one kept for evaluation."""
+    while True:
+        first, last = (words(False)[int(n)] for n in rng.integers(0, len(words(False)), 2))
+        word = first[: int(rng.integers(1, len(first)))] + last[int(rng.integers(1, len(last))) :]
+        if 3 <= len(word) <= 10 and word not in words(False) and word not in words(True):
+            return word

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+
+from PIL import Image
 
 from anyvlm.generate.engine import Delta
 from anyvlm.generate.reply import Finish
@@ -41,7 +43,8 @@ class Answer:
     """A finished answer. `finish`: "stop" (it ended by itself or at a stop string) or "length" (max_tokens).
 
     `boxes`, `points`, `masks`: those that the system wrote, in pixels of the first picture; `text` is without what the system
-    writes for them where its authors' processor takes that away.
+    writes for them where its authors' processor takes that away. `images`: those it made; the text has "<image>" (or what the
+    system's template calls a picture) in their places.
     """
 
     text: str
@@ -51,18 +54,26 @@ class Answer:
     boxes: tuple[Box, ...] = ()
     points: tuple[Point, ...] = ()
     masks: tuple[Mask, ...] = ()
+    images: tuple[Image.Image, ...] = ()
 
     def __str__(self) -> str:
         return self.text
 
 
+Draw = Callable[[Sequence[int]], tuple[Image.Image, ...]]
+"""The codes of whole pictures, one after another, to these pictures."""
+
+
 class Growing:
-    """One row's answer while it grows. White space before its first word is dropped. `masks`: their decoder, if any."""
+    """One row's answer while it grows. White space before its first word is dropped. `masks`: their decoder, if any; `draw`:
+    codes to pictures.
+    """
 
     def __init__(
-        self, plan: Plan, begin: float, boxes: Boxes | None = None, masks: MaskDecoder | None = None
+        self, plan: Plan, begin: float, boxes: Boxes | None = None, masks: MaskDecoder | None = None, draw: Draw | None = None
     ) -> None:
         self._plan, self._begin, self._boxes, self._masks = plan, begin, boxes if plan.pictures else None, masks
+        self._draw, self._codes = draw, list[int]()
         self._ready = time.perf_counter()
         self._first = self._last = 0.0
         self._tokens, self._text, self._shown = 0, "", ""
@@ -74,6 +85,8 @@ class Growing:
         self._first = self._first or self._last
         self._tokens += 1
         self._finish = delta.finish
+        if delta.code is not None:
+            self._codes.append(delta.code)
         self._text += delta.text if self._text else delta.text.lstrip()
         shown = self._text if self._boxes is None else self._boxes.shown(self._text, delta.finish is not None)
         new, self._shown = shown[len(self._shown) :], shown
@@ -98,6 +111,7 @@ class Growing:
             boxes,
             points,
             masks,
+            self._draw(self._codes) if self._draw and self._codes else (),
         )
 
     def _places(self) -> tuple[tuple[Box, ...], tuple[Point, ...], tuple[Mask, ...]]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from anyvlm.generate.grammar import Grammar
 from anyvlm.generate.reply import Finish, Reply
 from anyvlm.generate.sampling import Sampling, choose
 from anyvlm.inputs.incremental import Decoding
@@ -26,12 +27,16 @@ from anyvlm.system import VLM, Batch
 
 @dataclass(frozen=True)
 class Delta:
-    """News of one row: the id chosen, the text that can be shown now, and why it ended (None: it goes on)."""
+    """News of one row: the id chosen, the text that can be shown now, and why it ended (None: it goes on).
+
+    `code`: which code of a picture the id is, None for text.
+    """
 
     row: int
     id: int
     text: str
     finish: Finish | None
+    code: int | None = None
 
 
 class Engine:
@@ -49,12 +54,13 @@ class Engine:
         ends: Collection[int],
         stops: Collection[str] = (),
         features: Mapping[str, Features] | None = None,
+        grammar: Grammar | None = None,
     ) -> Generator[Delta, None, None]:
         """Answers of all rows, token by token; rows that have ended fall silent. Closing the iterator frees everything.
 
         `batch`: prompts, padded on the right; with max_tokens behind them they fit the context, as `inputs.plan` sees to.
         `features`: rows of its media, if computed before. `decoders`: ids to text, one per row. `ends`: ids that end a
-        text. `stops`: strings that do, beside those of `sampling`.
+        text. `stops`: strings that do, beside those of `sampling`. `grammar`: what may come next, if not anything may.
         """
         stops = (*sampling.stop, *stops)
         replies = [Reply(decoder, ends, stops, sampling.max_tokens) for decoder in decoders]
@@ -62,31 +68,40 @@ class Engine:
         seen_BV = _seen(batch, self.vlm.spec.lm) if sampling.repetition_penalty != 1.0 else None
         logits_BV, steps = self._prefill(batch, features, sampling.max_tokens)
         while True:
-            ids_B = choose(logits_BV, sampling, seen_BV, generators)
+            ids_B = choose(logits_BV if grammar is None else grammar.mask(logits_BV), sampling, seen_BV, generators)
+            news_BX = ids_B[:, None] if grammar is None else torch.stack([ids_B, grammar.take(ids_B)], 1)
             if seen_BV is not None:
                 seen_BV.scatter_(1, ids_B[:, None], True)
-            for row, (reply, id) in enumerate(zip(replies, ids_B.tolist(), strict=True)):
-                if reply.finish is None:
+            for row, (reply, (id, *code)) in enumerate(zip(replies, news_BX.tolist(), strict=True)):
+                if reply.finish is None and grammar is not None and code[0] >= 0:
+                    yield Delta(row, id, reply.draw(grammar.name), reply.finish, code[0])
+                elif reply.finish is None:
                     yield Delta(row, id, reply.push(id), reply.finish)
             if all(reply.finish for reply in replies):
                 return
             logits_BV = steps.next(ids_B)
 
-    @torch.inference_mode()
-    def _prefill(self, batch: Batch, features: Mapping[str, Features] | None, room: int) -> tuple[Tensor, _Steps]:
+    def _prefill(self, batch: Batch, features: Mapping[str, Features] | None, room: int) -> tuple[Tensor, Steps]:
         """Logits of the first new token (B, V), and the program for the others."""
-        lm = self.vlm.lm
-        seq = lm.begin(self.vlm.assemble(batch, features))
-        B, T = seq.seg_BT.shape
-        cache = lm.spec.cache(B, T + room, like=seq.x_BTD)
-        hidden_BTD = lm.hidden(seq, cache)
-        last_B = (seq.seg_BT >= 0).sum(1) - 1
-        logits_BV = lm.logits(hidden_BTD[torch.arange(B, device=last_B.device), last_B])
-        return logits_BV, _Steps(self.vlm, cache, seq)
+        hidden_BD, steps = prefill(self.vlm, batch, features, room)
+        with torch.inference_mode():
+            return self.vlm.lm.logits(hidden_BD), steps
 
 
-class _Steps:
-    """The decode program: every step takes one id per row and returns the logits of the next.
+@torch.inference_mode()
+def prefill(vlm: VLM, batch: Batch, features: Mapping[str, Features] | None, room: int) -> tuple[Tensor, Steps]:
+    """States (B, D) from which the first of `room` new tokens follows, and the program for the others."""
+    lm = vlm.lm
+    seq = lm.begin(vlm.assemble(batch, features))
+    B, T = seq.seg_BT.shape
+    cache = lm.spec.cache(B, T + room, like=seq.x_BTD)
+    hidden_BTD = lm.hidden(seq, cache)
+    last_B = (seq.seg_BT >= 0).sum(1) - 1
+    return hidden_BTD[torch.arange(B, device=last_B.device), last_B], Steps(vlm, cache, seq)
+
+
+class Steps:
+    """The decode program: every step takes one token per row and returns what the next follows from.
 
     New tokens of all rows share a slot; rows with shorter prompts have holes between prompt and answer, which a mask
     hides. Without holes there is no mask.
@@ -113,12 +128,16 @@ class _Steps:
     @torch.inference_mode()
     def next(self, ids_B: Tensor) -> Tensor:
         """(B) ids -> (B, V) logits."""
+        return self.lm.logits(self.hidden(self.lm.embed(ids_B[:, None])))
+
+    @torch.inference_mode()
+    def hidden(self, x_B1D: Tensor) -> Tensor:
+        """Embeddings (B, 1, D) -> states (B, D)."""
         lm, cache = self.lm, self.cache
         slot = cache.length
         cache.length += 1
         pos_B = cache.pos_PBS[0, :, slot]
         seen_BS, pos_PBS = self.seen_BS[:, : slot + 1], cache.pos_PBS[:, :, : slot + 1]
-        x_B1D = lm.embed(ids_B[:, None])
         full = None if self.full is None else self.full[..., : slot + 1]
         if (relative := lm.relative(pos_PBS[..., -1:], pos_PBS)) is not None:
             full = additive(seen_BS[:, None], x_B1D.dtype, relative)
@@ -127,7 +146,7 @@ class _Steps:
             close_BS = pos_B[:, None] - pos_PBS[0] < self.window
             near = additive((close_BS & seen_BS)[:, None], x_B1D.dtype, relative)
         at = Context(tuple(table[pos_B] for table in self.tables), full, near, cache, self.recalls)
-        return lm.logits(lm.run(x_B1D, at)[:, 0])
+        return lm.run(x_B1D, at)[:, 0]
 
 
 def _seen(batch: Batch, lm: LanguageModel) -> Tensor:

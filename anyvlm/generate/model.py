@@ -1,19 +1,22 @@
-"""`Model`: a loaded system that answers. Pictures and words in, text out."""
+"""`Model`: a loaded system that answers. Pictures and words in, text out, and pictures where it makes them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Self, overload
 
 import torch
+from PIL import Image
 
 from anyvlm.errors import InputError
 from anyvlm.generate.answer import Answer, Growing, Stream
 from anyvlm.generate.device import Place, place
 from anyvlm.generate.engine import Delta, Engine
+from anyvlm.generate.grammar import Grammar
 from anyvlm.generate.memory import FeatureMemory
+from anyvlm.generate.painting import Brush, draw, paint, painting_of
 from anyvlm.generate.prepack import prepack
 from anyvlm.generate.sampling import Sampling
 from anyvlm.inputs.collate import collate
@@ -150,6 +153,22 @@ class Model:
             answers += [each.answer() for each in growing]
         return answers
 
+    def paint(
+        self, prompt: str, *, count: int = 1, guidance: float | None = None, temperature: float | None = None,
+        top_k: int = 0, top_p: float | None = None, seed: int | None = None, rows: int = 4,
+        progress: Callable[[float], None] | None = None,
+    ) -> Answer:  # fmt: skip
+        """Make pictures of what a prompt says: an answer whose `images` they are.
+
+        `guidance`: how far away from what would be drawn unasked, 1 is not at all; `count`: how many pictures, picture n with
+        the seed `seed` + n, `rows` of them at a time. What is None is the authors' setting, or a seed drawn afresh. `progress`
+        is called with the share that is done. Raises InputError.
+        """
+        settings = Brush(
+            self.system, guidance=guidance, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, count=count, rows=rows
+        )
+        return paint(self.vlm, self.tokenizer, self.place.device, prompt, settings, progress)
+
     def tokens(self, images: Images, question: str) -> Plan:
         """The exact tokens of a prompt, from the sizes of the pictures alone; nothing is computed."""
         messages = _question(images, question)
@@ -161,7 +180,7 @@ class Model:
         self, conversations: Sequence[Conversation], sampling: Sampling
     ) -> tuple[list[Plan], Generator[Delta, None, None]]:
         """Plans of the conversations, and their answers, about to be generated as one batch."""
-        plans, pixels = [], []
+        plans, pixels, grammar = [], [], self._grammar(len(conversations), sampling)
         for conversation in conversations:
             messages = read_messages(conversation)
             images = [read_image(picture.source, remote=self.remote) for message in messages for picture in message.pictures]
@@ -179,16 +198,43 @@ class Model:
             ends=self._ends,
             stops=self._stops,
             features=self.features(batch.media),
+            grammar=grammar,
         )
         return plans, deltas
 
     def _growing(self, laid: Plan, begin: float) -> Growing:
-        return Growing(laid, begin, self.system.boxes, self.masks)
+        return Growing(laid, begin, self.system.boxes, self.masks, self._draw)
 
     def _decoding(self, laid: Plan) -> Decoding:
         if self.system.boxes is None or not laid.pictures:
             return self.tokenizer.stream()
         return self.system.boxes.stream(self.tokenizer, laid.pictures[0].cut.picture)
+
+    def _draw(self, written: Sequence[int]) -> tuple[Image.Image, ...]:
+        _, grid = painting_of(self.system)
+        return draw(self.vlm, torch.tensor(written, device=self.place.device).view(-1, grid[1] * grid[2]), grid)
+
+    def _grammar(self, rows: int, sampling: Sampling) -> Grammar | None:
+        """Where pictures are words: text alone, or with `Sampling.pictures` both, each picture whole."""
+        painting, painter = self.system.painting, self.vlm.painter
+        words_K = None if painter is None else painter.words(self.place.device)
+        if painting is None or words_K is None:
+            if sampling.pictures:
+                name = self.system.name
+                raise InputError(f"'{name}' does not write pictures into its text; take one that does, such as chameleon-7b.")
+            return None
+        places = 0
+        if sampling.pictures:
+            _, (_, h, w) = painting_of(self.system)
+            if sampling.max_tokens < (least := (places := h * w) + 2):
+                raise InputError(
+                    f"A picture takes {least} tokens and max_tokens is {sampling.max_tokens}; set it to {least} or more."
+                )
+        begin, end = (self.tokenizer.id(token) for token in (painting.begin, painting.end))
+        return Grammar(
+            self.system.lm.vocab, words_K, begin, end, places=places, rows=rows, room=sampling.max_tokens,
+            pictures=sampling.pictures, name=self.system.template.image,
+        )  # fmt: skip
 
 
 def _question(images: Images, question: str) -> tuple[Message, ...]:

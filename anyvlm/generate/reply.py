@@ -51,6 +51,7 @@ class Reply:
 
     def __init__(self, decoding: Decoding, ends: Collection[int], stops: Collection[str], max_tokens: int) -> None:
         self._decoding, self._ends, self._stop, self._left = decoding, ends, StopText(stops), max_tokens
+        self._drawing = False
         self.tokens = 0  # generated, the end token included
         self.finish: Finish | None = None
 
@@ -58,6 +59,7 @@ class Reply:
         """Take the next id; returns the text that can be shown."""
         self.tokens += 1
         self._left -= 1
+        self._drawing = False
         if id in self._ends:
             return self._end("stop")
         text = self._stop.push(self._decoding.push(id))
@@ -66,6 +68,13 @@ class Reply:
         elif self._left == 0:
             text += self._end("length")
         return text
+
+    def draw(self, name: str) -> str:
+        """Take the next code of a picture, which is no text; the first of them shows `name`."""
+        self.tokens += 1
+        self._left -= 1
+        first, self._drawing = not self._drawing, True
+        return self._stop.push(name) if first else ""
 
     def _end(self, why: Finish) -> str:
         text = self._stop.push(self._decoding.finish())

@@ -21,7 +21,8 @@ class Sampling:
 
     `temperature` 0 takes the likeliest token (greedy). `top_k` 0, `top_p` 1, `min_p` 0 and `repetition_penalty` 1 are
     off. `seed`: the same seed gives the same text, whatever else is in the batch; None draws afresh. `stop`: strings
-    that end the text and are not part of it. Raises InputError for values that mean nothing.
+    that end the text and are not part of it. `pictures`: the answer may also hold pictures, where the system writes them as
+    words. Raises InputError for values that mean nothing.
     """
 
     max_tokens: int = 512
@@ -32,16 +33,17 @@ class Sampling:
     repetition_penalty: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    pictures: bool = False
 
     def __post_init__(self) -> None:
-        _whole("max_tokens", self.max_tokens, 1, 2**31 - 1)
-        _whole("top_k", self.top_k, 0, 2**31 - 1)
-        _real("temperature", self.temperature, 0, 100)
-        _real("top_p", self.top_p, 0, 1, above=True)
-        _real("min_p", self.min_p, 0, 1)
-        _real("repetition_penalty", self.repetition_penalty, 0, 100, above=True)
+        whole("max_tokens", self.max_tokens, 1, 2**31 - 1)
+        whole("top_k", self.top_k, 0, 2**31 - 1)
+        real("temperature", self.temperature, 0, 100)
+        real("top_p", self.top_p, 0, 1, above=True)
+        real("min_p", self.min_p, 0, 1)
+        real("repetition_penalty", self.repetition_penalty, 0, 100, above=True)
         if self.seed is not None:
-            _whole("seed", self.seed, 0, 2**63 - 1)
+            whole("seed", self.seed, 0, 2**63 - 1)
         stops: object = self.stop
         if not isinstance(stops, (tuple, list)) or not all(isinstance(stop, str) and stop for stop in stops):
             raise InputError(f"stop is {stops!r}; give a tuple of strings that are not empty.")
@@ -57,12 +59,14 @@ class Sampling:
         return generators
 
 
-def _whole(name: str, value: object, low: int, high: int) -> None:
+def whole(name: str, value: object, low: int, high: int) -> None:
+    """Raise InputError unless the setting is a whole number within these limits."""
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise InputError(f"{name} is {value!r}; give a whole number from {low} to {high}.")
 
 
-def _real(name: str, value: object, low: float, high: float, *, above: bool = False) -> None:
+def real(name: str, value: object, low: float, high: float, *, above: bool = False) -> None:
+    """Raise InputError unless the setting is a number within these limits, `low` itself excluded if `above`."""
     fits = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if not fits or not low <= value <= high or (above and value == low):  # type: ignore[operator]
         raise InputError(f"{name} is {value!r}; give a number {'above' if above else 'from'} {low:g} up to {high:g}.")

@@ -61,6 +61,7 @@ class ImagePolicy(Policy):
     size: (height, width) of the result; the largest result for "keep" and "corner".
     short: target of the shorter edge before the crop; None is the shorter side of `size`.
     middle: how half a pixel is rounded where the crop begins: "floor" (transformers), or "even" (torchvision).
+    nearest: the longer edge is then rounded to the nearest pixel (Chameleon's authors), not down (transformers).
     value = (pixel * rescale - mean) / std
     """
 
@@ -71,6 +72,7 @@ class ImagePolicy(Policy):
     fill: tuple[int, int, int] | None = None
     middle: Literal["floor", "even"] = "floor"
     multiple: int = 1
+    nearest: bool = False
     rescale: float = 1 / 255
     mean: Triple = CLIP_MEAN
     std: Triple = CLIP_STD
@@ -137,7 +139,8 @@ class ImagePolicy(Policy):
         short = self.short or min(self.size)
         if self.fit == "pad":
             return short, short
-        long = int(short * max(width, height) / min(width, height))
+        sides = max(width, height), min(width, height)
+        long = round(short / sides[1] * sides[0]) if self.nearest else int(short * sides[0] / sides[1])
         return (long, short) if width <= height else (short, long)
 
     def _squeezed(self, image: Image.Image, width: int) -> Image.Image:
@@ -210,7 +213,16 @@ _SIGLIP: Json = {
     "image_mean": list(HALF),
     "image_std": list(HALF),
 }
+_CHAMELEON: Json = {
+    "size": {"shortest_edge": 512},
+    "resample": 1,
+    "crop_size": {"height": 512, "width": 512},
+    "rescale_factor": 0.0078,
+    "image_mean": [1.0, 1.0, 1.0],
+    "image_std": [1.0, 1.0, 1.0],
+}
 _PROCESSORS: dict[str, Json] = {
+    "ChameleonImageProcessor": _CLIP | _CHAMELEON,
     "CLIPImageProcessor": _CLIP,
     "BitImageProcessor": _CLIP,
     "LlavaImageProcessor": _CLIP,
@@ -236,7 +248,8 @@ _IGNORED = {  # no effect on the pixels of one RGB picture
 def policy_from_preprocessor(config: Mapping[str, object]) -> ImagePolicy:
     """The policy that a ``preprocessor_config.json``, or the one nested in a v5 ``processor_config.json``, describes.
 
-    Processors: CLIP, SigLIP, Bit (DINOv2), Llava, BLIP. Raises SpecError with the name of a field that cannot be honoured.
+    Processors: CLIP, SigLIP, Bit (DINOv2), Llava, BLIP, Chameleon. Raises SpecError with the name of a field that cannot be
+    honoured.
     """
     nested = config.get("image_processor")
     if isinstance(nested, Mapping):
@@ -327,7 +340,7 @@ def _resample(value: object) -> Resample:
 
 def preprocessor_from_policy(policy: Policy) -> Json:
     """The ``preprocessor_config.json`` of a policy; SpecError for what none of the four processors can say."""
-    if not isinstance(policy, ImagePolicy) or policy.fit in ("keep", "corner"):
+    if not isinstance(policy, ImagePolicy) or policy.fit in ("keep", "corner") or policy.nearest:
         raise SpecError("preprocessor: the CLIP, SigLIP, Bit and Llava processors know neither tiles nor pictures of any size.")
     if policy.fit != "stretch" and policy.middle != "floor":
         raise SpecError("preprocessor: the processors of transformers begin a crop at half a pixel rounded down, not to even.")

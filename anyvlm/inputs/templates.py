@@ -362,6 +362,54 @@ OPEN_FLAMINGO_VQA = OPEN_FLAMINGO.but(text_ahead="Question:", answer_open=" Shor
 OPEN_FLAMINGO_CAPTION = OPEN_FLAMINGO.but(answer_open="Output:")
 """The same for captions and classes (``get_caption_prompt``, ``get_imagenet_prompt``): a turn is a picture alone."""
 
+
+CHAMELEON = Template(
+    bos="<s>",
+    user_open="",
+    user_close="<reserved08706>",
+    answer_open="",
+    answer_end="</s>",
+    image_open="<racm3:break>",
+    image_close="<eoss>",
+    image_place="inline",
+    specials=("<s>", "</s>", "<reserved08706>", "<racm3:break>", "<eoss>"),
+    stop=("</s>", "<reserved08706>"),
+)
+"""Chameleon: text and pictures as they come, then the token that ends a turn (facebookresearch/chameleon inference/vocab.py
+and examples/multimodal_input.py; transformers processing_chameleon.py)."""
+
+JANUS_PRO = Template(
+    bos="<｜begin▁of▁sentence｜>",
+    system="You are a helpful language and vision assistant. You are able to understand the visual content that the user "
+    "provides, and assist the user with a variety of tasks using natural language.",
+    system_close="\n\n",
+    user_open="<|User|>: ",
+    user_close="\n\n",
+    answer_open="<|Assistant|>:",
+    answer_space=" ",
+    answer_end="<｜end▁of▁sentence｜>",
+    image="<image_placeholder>",
+    image_open="<begin_of_image>",
+    image_close="<end_of_image>\n",
+    specials=(
+        "<｜begin▁of▁sentence｜>",
+        "<｜end▁of▁sentence｜>",
+        "<|User|>",
+        "<|Assistant|>",
+        "<begin_of_image>",
+        "<end_of_image>",
+    ),
+    stop=("<｜end▁of▁sentence｜>",),
+)
+"""Janus-Pro (``deepseek`` in janus/utils/conversation.py; processing_vlm.py puts pictures between their two tokens)."""
+
+JANUS = JANUS_PRO.but(
+    user_open="User: ",
+    answer_open="Assistant:",
+    specials=tuple(token for token in JANUS_PRO.specials if token not in ("<|User|>", "<|Assistant|>")),
+)
+"""Janus-1.3B (``deepseek_old``; the roles in inference.py)."""
+
 # Language models ------------------------------------------------------------------------------------------------------
 
 QWEN2 = Template(

@@ -17,7 +17,7 @@ from anyvlm.parts.cache import Cache, allocate
 from anyvlm.parts.init import normal
 from anyvlm.parts.language import Context, LanguageModel
 from anyvlm.parts.moe import FFN
-from anyvlm.parts.norm import Norm, RMSNorm
+from anyvlm.parts.norm import HeadNorm, Norm, RMSNorm
 from anyvlm.parts.rope import Rope, rotate
 from anyvlm.parts.stack import StackLM
 from anyvlm.spec import Spec
@@ -40,6 +40,7 @@ class Decoder(LanguageModel):
     (None: everything), in the layers `windowed` (None: all). `logit_scale`: factor on the logits.
     `embed_scale`: factor on the embeddings of text (Gemma: sqrt(width)); rows of pictures enter as they are. `qk_norm`: a norm
     on every head of the queries, and another on those of the keys. `swaps`: blocks whose feed-forward layer is another.
+    `norm_after`: norms stand behind attention and feed-forward instead of before them (Chameleon-34B, after Swin v2).
     """
 
     kv_heads: int
@@ -55,7 +56,8 @@ class Decoder(LanguageModel):
     windowed: tuple[int, ...] | None = None
     logit_scale: float = 1.0
     embed_scale: float = 1.0
-    qk_norm: Norm | None = None
+    qk_norm: Norm | HeadNorm | None = None
+    norm_after: bool = False
     head_bias: bool = False
     swaps: tuple[Swap, ...] = ()
 
@@ -117,9 +119,12 @@ class _Attention(nn.Module):
 
 
 class _NormedAttention(_Attention):
-    def __init__(self, spec: Decoder, layer: int, norm: Norm) -> None:
+    def __init__(self, spec: Decoder, layer: int, norm: Norm | HeadNorm) -> None:
         super().__init__(spec, layer)
-        self.q_norm, self.k_norm = norm.build(spec.head_width), norm.build(spec.head_width)
+        if isinstance(norm, HeadNorm):
+            self.q_norm, self.k_norm = (norm.build(heads, spec.head_width) for heads in (spec.heads, spec.kv_heads))
+        else:
+            self.q_norm, self.k_norm = norm.build(spec.head_width), norm.build(spec.head_width)
 
     def project(self, x_BTD: Tensor) -> tuple[Tensor, Tensor]:
         qk, v = super().project(x_BTD)
@@ -139,6 +144,13 @@ class _Block(nn.Module):
     def forward(self, x: Tensor, at: Context) -> Tensor:
         x = x + self.attn(self.norm1(x), at)
         out: Tensor = x + self.ffn(self.norm2(x))
+        return out
+
+
+class _AfterBlock(_Block):
+    def forward(self, x: Tensor, at: Context) -> Tensor:
+        x = x + self.norm1(self.attn(x, at))
+        out: Tensor = x + self.norm2(self.ffn(x))
         return out
 
 
@@ -182,7 +194,7 @@ class DecoderLM(StackLM):
     spec: Decoder
 
     def __init__(self, spec: Decoder, memories: Mapping[str, int]) -> None:
-        block = (_TwinBlock if spec.two_norms else _ParallelBlock) if spec.parallel else _Block
+        block = (_TwinBlock if spec.two_norms else _ParallelBlock) if spec.parallel else _AfterBlock if spec.norm_after else _Block
         super().__init__(spec, (block(spec, layer) for layer in range(spec.depth)), spec.norm, memories)
         if spec.embed_scale != 1.0:
             self.embed = _ScaledEmbedding(spec.vocab + spec.silent, spec.width, spec.embed_scale)

@@ -65,4 +65,24 @@ class _OffsetRMSNorm(nn.Module):
         return nn.functional.rms_norm(x.float(), weight.shape, weight, self.eps).to(x.dtype)
 
 
+@dataclass(frozen=True, kw_only=True)
+class HeadNorm(Spec):
+    """Mean and variance of each head, whose weight and bias are its own (Chameleon: each shard's, repeated by head)."""
+
+    eps: float = 1e-5
+
+    def build(self, heads: int, width: int) -> nn.Module:
+        """The module for rows (..., heads, tokens, width)."""
+        return _HeadNorm(heads, width, self.eps)
+
+
+class _HeadNorm(nn.Module):
+    def __init__(self, heads: int, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight, self.bias, self.eps = nn.Parameter(torch.ones(heads, width)), nn.Parameter(torch.zeros(heads, width)), eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.layer_norm(x, x.shape[-1:], eps=self.eps) * self.weight[:, None] + self.bias[:, None]
+
+
 Norm = LayerNorm | RMSNorm

@@ -66,6 +66,10 @@ SHARES: dict[str, dict[str, float]] = {
     },
 }  # fmt: skip
 SHARES["again"] = SHARES["converse"]
+SHARES["join"] = {
+    "joined": 0.45, "invented": 0.2, "reading": 0.1, "single": 0.06, "copies": 0.07, "places": 0.05, "chat": 0.04,
+    "easy_vqa": 0.03,
+}  # fmt: skip
 """How often each generator is drawn, by stage."""
 
 COUNTED = 6  # copies of a name that have a word

@@ -25,6 +25,7 @@ from anyvlm.system import Checkpoint, Meta, Stream, System, VisionSystem
 from anyvlm.weights.config_aria import aria_checkpoint, read_aria
 from anyvlm.weights.config_blip import BLIP, read_blip
 from anyvlm.weights.config_chat import gguf_template, read_template
+from anyvlm.weights.config_code import read_chameleon, read_janus
 from anyvlm.weights.config_grounded import read_grounded
 from anyvlm.weights.config_kosmos import read_kosmos
 from anyvlm.weights.config_language import LANGUAGE_KEYS, read_language
@@ -57,6 +58,10 @@ def read_directory(path: Path, source: Source | None = None, template: Template 
         return read_grounded(path, config, source, template)
     if kind == "llava":
         return _llava(path, config, source, template)
+    if kind == "chameleon":
+        return read_chameleon(path, config, source, template)
+    if kind == "janus":
+        return read_janus(path, config, source, template)
     if kind == "kosmos-2":
         return read_kosmos(path, config, source, template, _tokenizer(path) is not None)
     if kind == "aria":

@@ -168,6 +168,7 @@ _READERS: dict[str, Callable[[Path], Tensors]] = {
     ".pt": _torch,
     ".pth": _torch,
     ".npz": _numpy,
+    ".ckpt": _torch,
 }
 
 

@@ -54,6 +54,11 @@ GOLDEN = {  # with TALK, ready for the next reply
     "MAYA": f"<BOS_TOKEN>{USER} USER: <image>\nWhat is it? ASSISTANT: A cat.<|END_OF_TURN_TOKEN|>USER: Sure? ASSISTANT:",
     "LLAVA_V1_6_34B": "<|im_start|>system\nAnswer the questions.<|im_end|><|im_start|>user\n<image>\nWhat is it?<|im_end|>"
     "<|im_start|>assistant\nA cat.<|im_end|><|im_start|>user\nSure?<|im_end|><|im_start|>assistant\n",
+    "CHAMELEON": "<s><racm3:break><image><eoss>What is it?<reserved08706>A cat.</s>Sure?<reserved08706>",
+    "JANUS_PRO": f"<｜begin▁of▁sentence｜>{VISION}\n\n<|User|>: <begin_of_image><image_placeholder><end_of_image>\nWhat is it?"
+    "\n\n<|Assistant|>: A cat.<｜end▁of▁sentence｜><|User|>: Sure?\n\n<|Assistant|>:",
+    "JANUS": f"<｜begin▁of▁sentence｜>{VISION}\n\nUser: <begin_of_image><image_placeholder><end_of_image>\nWhat is it?"
+    "\n\nAssistant: A cat.<｜end▁of▁sentence｜>User: Sure?\n\nAssistant:",
     "LLAVA_NEXT_LLAMA_3": f"<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n{VISION}<|eot_id|>"
     "<|start_header_id|>user<|end_header_id|>\n\n<image>\nWhat is it?<|eot_id|>"
     "<|start_header_id|>assistant<|end_header_id|>\n\nA cat.<|eot_id|>"

@@ -208,6 +208,6 @@ def test_which_file_of_a_directory(tmp_path: Path) -> None:
 def test_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="There are no weights at"):
         open_tensors(tmp_path / "model.safetensors")
-    (tmp_path / "model.ckpt").touch()
+    (tmp_path / "model.h5").touch()
     with pytest.raises(WeightsError, match="is not a file of weights that can be read"):
-        open_tensors(tmp_path / "model.ckpt")
+        open_tensors(tmp_path / "model.h5")

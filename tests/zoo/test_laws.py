@@ -42,6 +42,7 @@ from tests.parity import record
 NAMES = sorted(registry.SYSTEMS)
 WHOLE = [name for name in NAMES if isinstance(registry.system(name), System)]
 SEEING = [name for name in WHOLE if registry.system(name).streams]
+CODES = torch.tensor([[3, 1, 4, 1, 5]])  # of a picture, or of its beginning
 TOWERS = sorted(set(NAMES) - set(WHOLE))
 
 
@@ -80,6 +81,8 @@ def tokenizer(name: str) -> Tokenizer:
     inner.decoder = decoders.ByteLevel()
     streams = small(name).streams
     marks = [token for stream in streams.values() if stream.markup for token in stream.markup.tokens]
+    if painting := small(name).painting:
+        marks += filter(None, [painting.begin, painting.end, painting.blank])
     inner.add_special_tokens([*small(name).template.specials, small(name).placeholder, *marks])
     found = Tokenizer(inner, added=small(name).added)
     for key, reads in ((key, stream.reads) for key, stream in streams.items() if stream.reads):
@@ -228,7 +231,10 @@ def test_stages_move_exactly_their_parameters(name: str) -> None:
         moving = trainable(vlm, stage)
         before = {n: p.detach().clone() for n, p in vlm.named_parameters()}
         start = batch(name, question(name, answer="It is there."), labels=True)
-        cross_entropy(vlm(start)[0], start.labels_BT[0]).backward()
+        loss = cross_entropy(vlm(start)[0], start.labels_BT[0])
+        if "paint" in stage.losses:
+            loss = loss + cross_entropy(vlm.painted(start, CODES)[0], CODES[0])
+        loss.backward()
         torch.optim.SGD(moving.values(), lr=1.0).step()
         moved = {n for n, p in vlm.named_parameters() if not torch.equal(p, before[n])}
         assert moved <= moving.keys()
