@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from math import prod
 from typing import Literal
 
 import torch
@@ -40,6 +41,8 @@ class Stream(Spec):
     tokens of text among the rows. `reach`: the rows do not go into the sequence but into a memory of the stream's name,
     which the language model's inserts read; a picture then takes one place, and is seen by the text behind it, up to the
     next picture ("last": Flamingo) or up to the next picture that text stands before ("group": Llama 3.2).
+    `shared`: the rows of one grid have one position between them. `text_end`: the last row of a picture is read by the
+    language model's weights for text, where it has weights by kind (CogVLM).
     """
 
     policy: Policy
@@ -49,6 +52,8 @@ class Stream(Spec):
     markup: Markup | None = None
     reach: Reach | None = None
     several: Policy | None = None
+    shared: bool = False
+    text_end: bool = False
     kind: Kind = Kind.IMAGE
 
     def policy_among(self, pictures: int) -> Policy:
@@ -256,22 +261,31 @@ class VLM(nn.Module):
 
         `features`: of `batch.media`, if computed before. Raises ValueError where plan and rows disagree.
         """
-        x_BTD = self.lm.embed(batch.ids_BT)
+        x_BTD, kind_BT = self.lm.embed(batch.ids_BT), batch.kind_BT
         memory = dict[str, Memory]()
         for name, rows in self.rows(batch.media, features).items():
-            if self.spec.streams[name].reach:
+            stream = self.spec.streams[name]
+            if stream.reach:
                 memory[name] = _memory(rows, batch.media[name], batch.ids_BT.shape)
                 continue
-            at_BT = batch.kind_BT == self.spec.streams[name].kind
+            at_BT = batch.kind_BT == stream.kind
             if int(at_BT.sum()) != len(rows.x_ND):
                 raise ValueError(f"stream '{name}': {int(at_BT.sum())} places in the plan for {len(rows.x_ND)} rows")
             x_BTD = x_BTD.masked_scatter(at_BT[..., None], rows.x_ND.to(x_BTD.dtype))
+            if stream.text_end:
+                kind_BT = _text_end(kind_BT, at_BT, [sum(map(prod, stream.rows(cut))) for cut in batch.media[name].cuts])
         block_BT = blocks(batch.kind_BT, prefix_BT=batch.prefix_BT)
-        return Seq(x_BTD, batch.kind_BT, batch.pos_PBT, block_BT, batch.seg_BT, memory)
+        return Seq(x_BTD, kind_BT, batch.pos_PBT, block_BT, batch.seg_BT, memory)
 
     def forward(self, batch: Batch, cache: Cache | None = None) -> Tensor:
         """Logits (B, T, vocab)."""
         return self.lm.logits(self.lm.hidden(self.lm.begin(self.assemble(batch)), cache))
+
+
+def _text_end(kind_BT: Tensor, at_BT: Tensor, lengths: list[int]) -> Tensor:
+    """The kinds, where the last of the rows at the places `at_BT` of every picture, which has so many, is text."""
+    ends = torch.tensor(lengths, device=at_BT.device).cumsum(0) - 1
+    return kind_BT.flatten().index_fill(0, at_BT.flatten().nonzero()[ends, 0], Kind.TEXT).view_as(kind_BT)
 
 
 def _memory(rows: Features, media: Pixels, shape: tuple[int, ...]) -> Memory:

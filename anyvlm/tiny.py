@@ -8,8 +8,11 @@ from anyvlm.errors import SpecError
 from anyvlm.inputs.mosaic import Mosaic
 from anyvlm.inputs.native import Native
 from anyvlm.inputs.policy import ImagePolicy, Policy
+from anyvlm.inputs.scaled import Scaled
 from anyvlm.inputs.tiles import AnyRes, Canvas
+from anyvlm.parts.connect.gated import GatedProjector
 from anyvlm.parts.connect.perceiver import Perceiver
+from anyvlm.parts.connect.stem import Stem
 from anyvlm.parts.features import Connector, Encoder
 from anyvlm.parts.insert.gated import GatedCross
 from anyvlm.parts.language import LanguageModel
@@ -72,7 +75,9 @@ def _insert(insert: Insert, depth: int) -> Insert:
 def _connector(connector: Connector) -> Connector:
     if isinstance(connector, Perceiver):
         return connector.but(queries=4, depth=2, heads=2, head=HEAD, ffn__hidden=HIDDEN)
-    return connector
+    if isinstance(connector, GatedProjector):
+        return connector.but(ffn__hidden=HIDDEN)
+    return connector.but(hidden=HIDDEN) if isinstance(connector, Stem) else connector
 
 
 def _rope(rope: Rope) -> Rope:
@@ -119,6 +124,8 @@ def _policy(policy: Policy, patch: int) -> Policy:
             return policy.but(one=one, pinpoints=tuple((a // h * side, b // w * side) for a, b in policy.pinpoints))
         case Native():
             return policy.but(least=policy.multiple**2, most=4 * SIDE * policy.multiple**2)
+        case Scaled():
+            return policy.but(side=SIDE * policy.multiple)
         case Mosaic():
             tiles = policy.longest // policy.one.size[0]
             return policy.but(one=policy.one.but(size=(side, side)), longest=tiles * side)

@@ -49,6 +49,7 @@ class Template(Spec):
     user_close: str
     user_again: str = ""  # before the second and later user_open
     text_open: str = ""  # after user_open, where the turn begins with text and not with a picture (Idefics3)
+    ask: str = ""  # before the text of a turn, behind its pictures (CogVLM)
     answer_open: str
     answer_space: str = ""
     answer_end: str
@@ -88,7 +89,8 @@ class Template(Spec):
             yield from self._format((self.user_again if n else "") + self.user_open)
             if n == 0 and self.system_inside:
                 yield from opening
-            yield from self._user(turn, self.bos if n == 0 and self.bos_place == "pictures" else "")
+            behind = self.bos if n == 0 and self.bos_place == "pictures" else ""
+            yield from self._user(turn, behind + self.ask)
             yield from self._format(self.user_close)
         if reply:
             yield from self._format(self.answer_open)

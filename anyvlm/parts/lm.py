@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from anyvlm.parts.attention import attend
+from anyvlm.parts.by_kind import ByKind, Rows, through
 from anyvlm.parts.cache import Cache, allocate
 from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.init import normal
@@ -29,7 +30,8 @@ class Decoder(LanguageModel):
     norm and are added together (Cohere). `window`: how far back a token looks (None: everything), in the layers
     `windowed` (None: all). `logit_scale`: factor on the logits.
     `embed_scale`: factor on the embeddings of text (Gemma: sqrt(width)); rows of pictures enter as they are. `qk_norm`: a norm
-    on every head of the queries, and another on those of the keys.
+    on every head of the queries, and another on those of the keys. `norm_last`: norms stand behind attention and feed-forward,
+    before the sum, and not in front of them. `by_kind`: sub-layers with weights of their own for some kinds of tokens.
     """
 
     kv_heads: int
@@ -45,6 +47,8 @@ class Decoder(LanguageModel):
     logit_scale: float = 1.0
     embed_scale: float = 1.0
     qk_norm: Norm | None = None
+    norm_last: bool = False
+    by_kind: ByKind | None = None
 
     @property
     def head_width(self) -> int:
@@ -74,14 +78,14 @@ class _Attention(nn.Module):
         self.qkv = nn.Linear(spec.width, (spec.heads + 2 * spec.kv_heads) * h, bias=spec.qkv_bias)
         self.o = nn.Linear(spec.heads * h, spec.width, bias=spec.o_bias)
 
-    def project(self, x_BTD: Tensor) -> tuple[Tensor, Tensor]:
+    def project(self, x_BTD: Tensor, rows: Rows | None) -> tuple[Tensor, Tensor]:
         """Queries and keys (B, H + G, T, h), values (B, G, T, h)."""
         H, G = self.heads, self.kv_heads
-        qkv = self.qkv(x_BTD).unflatten(-1, (H + 2 * G, -1)).transpose(1, 2)  # (B, H + 2 G, T, h)
+        qkv = through(self.qkv, x_BTD, rows).unflatten(-1, (H + 2 * G, -1)).transpose(1, 2)  # (B, H + 2 G, T, h)
         return qkv[:, : H + G], qkv[:, H + G :]
 
     def forward(self, x_BTD: Tensor, at: Context) -> Tensor:
-        qk, v = self.project(x_BTD)
+        qk, v = self.project(x_BTD, at.rows)
         # queries and keys turn by the same tables: one call for both
         qk = rotate(qk, *at.tables)
         q, k = qk[:, : self.heads], qk[:, self.heads :]
@@ -90,8 +94,7 @@ class _Attention(nn.Module):
         seen = at.near if self.near else at.full
         causal = seen is None and q.shape[2] > 1
         y = attend(q, k, v, seen, causal)
-        out: Tensor = self.o(y.transpose(1, 2).flatten(2))
-        return out
+        return through(self.o, y.transpose(1, 2).flatten(2), at.rows)
 
 
 class _NormedAttention(_Attention):
@@ -99,9 +102,11 @@ class _NormedAttention(_Attention):
         super().__init__(spec, layer)
         self.q_norm, self.k_norm = norm.build(spec.head_width), norm.build(spec.head_width)
 
-    def project(self, x_BTD: Tensor) -> tuple[Tensor, Tensor]:
-        qk, v = super().project(x_BTD)
-        return torch.cat([self.q_norm(qk[:, : self.heads]), self.k_norm(qk[:, self.heads :])], 1), v
+    def project(self, x_BTD: Tensor, rows: Rows | None) -> tuple[Tensor, Tensor]:
+        qk, v = super().project(x_BTD, rows)
+        qk = qk.transpose(1, 2)  # (B, T, H + G, h)
+        q, k = through(self.q_norm, qk[:, :, : self.heads], rows), through(self.k_norm, qk[:, :, self.heads :], rows)
+        return torch.cat([q, k], 2).transpose(1, 2), v
 
 
 def _attention(spec: Decoder, layer: int) -> _Attention:
@@ -115,9 +120,14 @@ class _Block(nn.Module):
         self.attn, self.ffn = _attention(spec, layer), spec.ffn.build(spec.width)
 
     def forward(self, x: Tensor, at: Context) -> Tensor:
-        x = x + self.attn(self.norm1(x), at)
-        out: Tensor = x + self.ffn(self.norm2(x))
-        return out
+        x = x + self.attn(through(self.norm1, x, at.rows), at)
+        return x + through(self.ffn, through(self.norm2, x, at.rows), at.rows)
+
+
+class _NormLastBlock(_Block):
+    def forward(self, x: Tensor, at: Context) -> Tensor:
+        x = x + through(self.norm1, self.attn(x, at), at.rows)
+        return x + through(self.norm2, through(self.ffn, x, at.rows), at.rows)
 
 
 class _ParallelBlock(nn.Module):
@@ -127,8 +137,8 @@ class _ParallelBlock(nn.Module):
         self.attn, self.ffn = _attention(spec, layer), spec.ffn.build(spec.width)
 
     def forward(self, x: Tensor, at: Context) -> Tensor:
-        normed = self.norm1(x)
-        out: Tensor = x + self.attn(normed, at) + self.ffn(normed)
+        normed = through(self.norm1, x, at.rows)
+        out: Tensor = x + self.attn(normed, at) + through(self.ffn, normed, at.rows)
         return out
 
 
@@ -152,8 +162,11 @@ class DecoderLM(LM):
         super().__init__(spec)
         if spec.embed_scale != 1.0:
             self.embed = _ScaledEmbedding(spec.vocab + spec.silent, spec.width, spec.embed_scale)
-        block = _ParallelBlock if spec.parallel else _Block
+        block = _ParallelBlock if spec.parallel else _NormLastBlock if spec.norm_last else _Block
         self.blocks = nn.ModuleList(block(spec, layer) for layer in range(spec.depth))
+        if spec.by_kind:
+            for each in self.blocks:
+                spec.by_kind.copy(each)
         self.inserts = nn.ModuleList(i.build(spec.width, memories[i.memory]) for i in spec.inserts for _ in i.layers)
         self._before = _before(spec)
         self.norm = spec.norm.build(spec.width)
@@ -164,6 +177,10 @@ class DecoderLM(LM):
     def tables(self, pos_PBT: Tensor, dtype: torch.dtype) -> tuple[Tensor, ...]:
         """cos and sin for `rotate`, (B, 1, T, h) each."""
         return tuple(table.to(dtype) for table in self.spec.rope.tables(pos_PBT, self.spec.head_width))
+
+    def rows(self, kind_BT: Tensor) -> Rows | None:
+        """Those of each copy of sub-layers with weights by kind."""
+        return self.spec.by_kind.rows(kind_BT) if self.spec.by_kind else None
 
     def run(self, x_BTD: Tensor, at: Context) -> Tensor:
         """All blocks, and the inserts in front of them."""
