@@ -63,6 +63,7 @@ SYSTEMS = {
     "llava-pp-phi3-mini": "llava_pp:LLAVA_PP_PHI3_MINI",
     "maya": "maya:MAYA",
     "mistral-7b-instruct-v0.2": "mistral:MISTRAL_7B_INSTRUCT",
+    "mixture-of-transformers-7b": "mixture_of_transformers:MIXTURE_OF_TRANSFORMERS_7B",
     "paligemma-3b-mix-224": "paligemma:PALIGEMMA_3B_MIX_224",
     "paligemma-3b-mix-448": "paligemma:PALIGEMMA_3B_MIX_448",
     "paligemma-3b-pt-224": "paligemma:PALIGEMMA_3B_PT_224",

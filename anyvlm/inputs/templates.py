@@ -247,6 +247,20 @@ ends an answer in training."""
 EVE_V2 = VICUNA_V1.but(bos="", answer_end="<|im_end|>", specials=("<|im_end|>",), stop=("<|im_end|>",))
 """EVEv2 (``qwen2`` in baaivision/EVE cc63ec7 EVEv2/eve/conversation.py): Vicuna's words, Qwen's end of turn."""
 
+MOT = Template(
+    bos="<s>",
+    user_open="",
+    user_close="",
+    image_open="<racm3:break>",
+    image_close="<eoss>",
+    image_place="inline",
+    answer_open="",
+    answer_end="</s>",
+    specials=("<s>", "</s>", "<racm3:break>", "<eoss>"),
+    stop=("</s>",),
+)
+"""Mixture-of-Transformers: text and pictures as they come, pictures between Chameleon's marks."""
+
 # Language models ------------------------------------------------------------------------------------------------------
 
 QWEN2 = Template(
