@@ -79,9 +79,9 @@ class Plan:
         """
         if axes == 1:
             steps = [1] * len(self)
-            for span in self.spans:
-                if span.shared:
-                    steps[span.start + 1 : span.start + span.length] = [0] * (span.length - 1)
+            for one in self.spans:
+                if one.shared:
+                    steps[one.start + 1 : one.start + one.length] = [0] * (one.length - 1)
             return [[position - 1 for position in accumulate(steps)]]
         out: list[list[int]] = [[], [], []]
         at = done = 0

@@ -241,8 +241,8 @@ COGVLM_BASE = Template(
 """CogVLM before instruction tuning, and for grounding (``base`` in THUDM/CogVLM f7283b2 utils/utils/language.py)."""
 
 COGVLM_CHAT = COGVLM_BASE.but(ask="Question: ", answer_open=" Answer:", answer_space=" ", answer_end="\n")
-"""CogVLM-chat v1.1 (``chat_old`` there, ``chat`` in the published model). Earlier answers end with a line break; "</s>"
-ends an answer in training."""
+"""CogVLM-chat v1.1 (``chat_old`` there, ``chat`` in the published model). Earlier answers end with a line break only, so train
+with ``.but(answer_end="</s>")``."""
 
 EVE_V2 = VICUNA_V1.but(bos="", answer_end="<|im_end|>", specials=("<|im_end|>",), stop=("<|im_end|>",))
 """EVEv2 (``qwen2`` in baaivision/EVE cc63ec7 EVEv2/eve/conversation.py): Vicuna's words, Qwen's end of turn."""

@@ -85,10 +85,10 @@ class ByKindModule(nn.Module):
             return out
         x_N = x_BT.flatten(0, 1)
         parts = [(index, self.get_submodule(name)(x_N[index])) for name, index in rows.each]
-        out = x_N.new_empty(len(x_N), *parts[0][1].shape[1:])
+        out_N = x_N.new_empty(len(x_N), *parts[0][1].shape[1:])
         for index, y in parts:
-            out.index_copy_(0, index, y)
-        return out.unflatten(0, x_BT.shape[:2])
+            out_N.index_copy_(0, index, y)
+        return out_N.view(*x_BT.shape[:2], *out_N.shape[1:])
 
 
 def through(layer: nn.Module, x_BT: Tensor, rows: Rows | None) -> Tensor:

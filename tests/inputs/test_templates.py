@@ -96,6 +96,10 @@ GOLDEN = {  # with TALK, ready for the next reply
     "PLAIN": "<s><image>A cat.\n",
     "PALIGEMMA": "<image><bos>What is it?\nA cat.<eos>Sure?\n",
     "FUYU": "|SPEAKER|<s>What is it?<0x04>A cat.|ENDOFTEXT|Sure?<0x04>",
+    "COGVLM_BASE": "<s><image>What is it?A cat.</s>Sure?",
+    "COGVLM_CHAT": "<s><image>Question: What is it? Answer: A cat.\nQuestion: Sure? Answer:",
+    "EVE_V2": f"{USER} USER: <image>\nWhat is it? ASSISTANT: A cat.<|im_end|>USER: Sure? ASSISTANT:",
+    "MOT": "<s><racm3:break><image><eoss>What is it?A cat.</s>Sure?",
 }
 
 
