@@ -1,6 +1,6 @@
 """CogVLM (2311.03079): Vicuna, frozen, with a second set of weights in every layer for the rows of a picture.
 
-Numbers: the config.json of THUDM/cogvlm-*-hf, tables 5 and 6 of the paper. The published code takes one picture a
+Numbers: the config.json of THUDM/cogvlm-*-hf, the appendix of the paper. The published code takes one picture a
 conversation; here every picture gets its own frame and positions.
 """
 
