@@ -44,7 +44,7 @@ def run() -> list[Result]:
 
         found = compare(
             f"a layer by kind as in {name}, 10 % image tokens, beside the plain one, bf16", ours, without, unit="tokens/s",
-            work=TOKENS, at_least=1 / MOST, rounds=15,
+            work=TOKENS, at_least=1 / MOST, rounds=9,
         )  # fmt: skip
         results.append(replace(found, value=1 / found.value, target=f"<= {MOST}x"))
     return results

@@ -6,9 +6,10 @@ Shape letters: B batch, T tokens, N = B T rows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from operator import attrgetter
+from itertools import groupby
 from typing import Literal
 
 from torch import Tensor, nn
@@ -43,7 +44,7 @@ class ByKind(Spec):
                 parent = block.get_submodule(path)
                 if not hasattr(parent, leaf):
                     raise SpecError(f"ByKind: this block has no '{place}', which '{name}' names; leave it out.")
-                setattr(parent, leaf, ByKindModule(attrgetter(leaf)(parent), self.kinds))
+                setattr(parent, leaf, Copies(getattr(parent, leaf), self.kinds))
 
     def rows(self, kind_BT: Tensor) -> Rows | None:
         """The rows of each copy; None where text is all there is."""
@@ -69,29 +70,39 @@ class Rows:
     each: tuple[tuple[str, Tensor], ...]
 
 
-class ByKindModule(nn.Module):
-    """The copies of one sub-layer: `text`, and one by the name of each kind ("image")."""
+class Copies(nn.ModuleDict):
+    """The copies of one sub-layer: "text", and one by the name of each kind ("image"). `through` calls them."""
 
     def __init__(self, text: nn.Module, kinds: tuple[Kind, ...]) -> None:
-        super().__init__()
-        self.text = text
-        for kind in kinds:
-            self.add_module(_name(kind), deepcopy(text))
-
-    def forward(self, x_BT: Tensor, rows: Rows | None) -> Tensor:
-        """(B, T, ...) -> (B, T, ...): rows are gathered by kind, and none is computed and thrown away."""
-        if rows is None:
-            out: Tensor = self.text(x_BT)
-            return out
-        x_N = x_BT.flatten(0, 1)
-        parts = [(index, self.get_submodule(name)(x_N[index])) for name, index in rows.each]
-        out_N = x_N.new_empty(len(x_N), *parts[0][1].shape[1:])
-        for index, y in parts:
-            out_N.index_copy_(0, index, y)
-        return out_N.view(*x_BT.shape[:2], *out_N.shape[1:])
+        super().__init__({"text": text} | {_name(kind): deepcopy(text) for kind in kinds})
 
 
-def through(layer: nn.Module, x_BT: Tensor, rows: Rows | None) -> Tensor:
-    """A sub-layer on (B, T, ...), by kind if it has copies."""
-    out: Tensor = layer(x_BT, rows) if isinstance(layer, ByKindModule) else layer(x_BT)
-    return out
+def through(layers: Sequence[nn.Module], x_BT: Tensor, rows: Rows | None) -> Tensor:
+    """Sub-layers one after another on (B, T, ...), by kind where they have copies.
+
+    Rows are gathered by kind, once for neighbours with copies, and none is computed and thrown away.
+    """
+    if rows is None:
+        for layer in layers:
+            x_BT = (layer["text"] if isinstance(layer, Copies) else layer)(x_BT)
+        return x_BT
+    for copied, run in groupby(layers, lambda layer: isinstance(layer, Copies)):
+        if copied:
+            x_BT = _by_kind(tuple(run), x_BT, rows)
+            continue
+        for layer in run:
+            x_BT = layer(x_BT)
+    return x_BT
+
+
+def _by_kind(layers: Sequence[nn.Module], x_BT: Tensor, rows: Rows) -> Tensor:
+    x_N, parts = x_BT.flatten(0, 1), []
+    for name, index in rows.each:
+        y = x_N[index]
+        for layer in layers:
+            y = layer.get_submodule(name)(y)
+        parts.append((index, y))
+    out_N = x_N.new_empty(len(x_N), *parts[0][1].shape[1:])
+    for index, y in parts:
+        out_N.index_copy_(0, index, y)
+    return out_N.view(*x_BT.shape[:2], *out_N.shape[1:])

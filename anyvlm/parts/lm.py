@@ -78,14 +78,14 @@ class _Attention(nn.Module):
         self.qkv = nn.Linear(spec.width, (spec.heads + 2 * spec.kv_heads) * h, bias=spec.qkv_bias)
         self.o = nn.Linear(spec.heads * h, spec.width, bias=spec.o_bias)
 
-    def project(self, x_BTD: Tensor, rows: Rows | None) -> tuple[Tensor, Tensor]:
-        """Queries and keys (B, H + G, T, h), values (B, G, T, h)."""
+    def project(self, x_BTD: Tensor, rows: Rows | None, *before: nn.Module) -> tuple[Tensor, Tensor]:
+        """Queries and keys (B, H + G, T, h), values (B, G, T, h). `before`: layers that x goes through first."""
         H, G = self.heads, self.kv_heads
-        qkv = through(self.qkv, x_BTD, rows).unflatten(-1, (H + 2 * G, -1)).transpose(1, 2)  # (B, H + 2 G, T, h)
+        qkv = through((*before, self.qkv), x_BTD, rows).unflatten(-1, (H + 2 * G, -1)).transpose(1, 2)  # (B, H + 2 G, T, h)
         return qkv[:, : H + G], qkv[:, H + G :]
 
-    def forward(self, x_BTD: Tensor, at: Context) -> Tensor:
-        qk, v = self.project(x_BTD, at.rows)
+    def forward(self, x_BTD: Tensor, at: Context, *before: nn.Module) -> Tensor:
+        qk, v = self.project(x_BTD, at.rows, *before)
         # queries and keys turn by the same tables: one call for both
         qk = rotate(qk, *at.tables)
         q, k = qk[:, : self.heads], qk[:, self.heads :]
@@ -94,7 +94,7 @@ class _Attention(nn.Module):
         seen = at.near if self.near else at.full
         causal = seen is None and q.shape[2] > 1
         y = attend(q, k, v, seen, causal)
-        return through(self.o, y.transpose(1, 2).flatten(2), at.rows)
+        return through((self.o,), y.transpose(1, 2).flatten(2), at.rows)
 
 
 class _NormedAttention(_Attention):
@@ -102,10 +102,10 @@ class _NormedAttention(_Attention):
         super().__init__(spec, layer)
         self.q_norm, self.k_norm = norm.build(spec.head_width), norm.build(spec.head_width)
 
-    def project(self, x_BTD: Tensor, rows: Rows | None) -> tuple[Tensor, Tensor]:
-        qk, v = super().project(x_BTD, rows)
+    def project(self, x_BTD: Tensor, rows: Rows | None, *before: nn.Module) -> tuple[Tensor, Tensor]:
+        qk, v = super().project(x_BTD, rows, *before)
         qk = qk.transpose(1, 2)  # (B, T, H + G, h)
-        q, k = through(self.q_norm, qk[:, :, : self.heads], rows), through(self.k_norm, qk[:, :, self.heads :], rows)
+        q, k = through((self.q_norm,), qk[:, :, : self.heads], rows), through((self.k_norm,), qk[:, :, self.heads :], rows)
         return torch.cat([q, k], 2).transpose(1, 2), v
 
 
@@ -120,14 +120,14 @@ class _Block(nn.Module):
         self.attn, self.ffn = _attention(spec, layer), spec.ffn.build(spec.width)
 
     def forward(self, x: Tensor, at: Context) -> Tensor:
-        x = x + self.attn(through(self.norm1, x, at.rows), at)
-        return x + through(self.ffn, through(self.norm2, x, at.rows), at.rows)
+        x = x + self.attn(x, at, self.norm1)
+        return x + through((self.norm2, self.ffn), x, at.rows)
 
 
 class _NormLastBlock(_Block):
     def forward(self, x: Tensor, at: Context) -> Tensor:
-        x = x + through(self.norm1, self.attn(x, at), at.rows)
-        return x + through(self.norm2, through(self.ffn, x, at.rows), at.rows)
+        x = x + through((self.norm1,), self.attn(x, at), at.rows)
+        return x + through((self.ffn, self.norm2), x, at.rows)
 
 
 class _ParallelBlock(nn.Module):
@@ -137,8 +137,8 @@ class _ParallelBlock(nn.Module):
         self.attn, self.ffn = _attention(spec, layer), spec.ffn.build(spec.width)
 
     def forward(self, x: Tensor, at: Context) -> Tensor:
-        normed = through(self.norm1, x, at.rows)
-        out: Tensor = x + self.attn(normed, at) + through(self.ffn, normed, at.rows)
+        normed = through((self.norm1,), x, at.rows)
+        out: Tensor = x + self.attn(normed, at) + through((self.ffn,), normed, at.rows)
         return out
 
 

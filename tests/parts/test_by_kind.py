@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anyvlm.errors import SpecError
-from anyvlm.parts.by_kind import ByKind, ByKindModule, through
+from anyvlm.parts.by_kind import ByKind, Copies, through
 from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.lm import Decoder
 from anyvlm.parts.norm import RMSNorm
@@ -20,8 +20,8 @@ SPEC = PLAIN.but(by_kind=ByKind(of=("norms", "qkv", "qk_norms", "o", "ffn"), kin
 kinds = st.lists(st.lists(st.sampled_from([Kind.TEXT, *KINDS, Kind.REGION]), min_size=5, max_size=5), min_size=1, max_size=3)
 
 
-def layer() -> ByKindModule:
-    module = ByKindModule(torch.nn.Linear(4, 6), KINDS)
+def layer() -> Copies:
+    module = Copies(torch.nn.Linear(4, 6), KINDS)
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter)
     return module
@@ -33,10 +33,10 @@ def test_every_row_is_read_by_its_own_copy(kinds: list[list[int]]) -> None:
     """A kind without a copy is read as text is."""
     module, kind_BT = layer(), torch.tensor(kinds)
     x_BTD = torch.randn(*kind_BT.shape, 4)
-    copies = {Kind.IMAGE: module.image, Kind.AUDIO: module.audio}
+    copies = {Kind.IMAGE: module["image"], Kind.AUDIO: module["audio"]}
     rows = zip(kind_BT.flatten().tolist(), x_BTD.flatten(0, 1), strict=True)
-    one_by_one = [copies.get(Kind(kind), module.text)(x) for kind, x in rows]
-    out = through(module, x_BTD, ByKind(of=(), kinds=KINDS).rows(kind_BT))
+    one_by_one = [copies.get(Kind(kind), module["text"])(x) for kind, x in rows]
+    out = through((module,), x_BTD, ByKind(of=(), kinds=KINDS).rows(kind_BT))
     torch.testing.assert_close(out.flatten(0, 1), torch.stack(one_by_one))
 
 
@@ -45,7 +45,7 @@ def test_rows_go_through_one_copy_each() -> None:
     module, kind_BT, seen = layer(), torch.tensor([[0, 1, 1, 0, 0], [0, 0, 3, 1, 0]]), {}
     for name, copy in module.named_children():
         copy.register_forward_hook(lambda _, args, out, name=name: seen.update({name: len(args[0])}))
-    module(torch.randn(2, 5, 4), ByKind(of=(), kinds=KINDS).rows(kind_BT))
+    through((module,), torch.randn(2, 5, 4), ByKind(of=(), kinds=KINDS).rows(kind_BT))
     assert seen == {"text": 6, "image": 3, "audio": 1}
 
 
