@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from math import prod
 from typing import Literal
 
 import torch
@@ -59,7 +60,8 @@ class Stream(Spec):
     which the language model's inserts read; a picture then takes one place, and is seen by the text behind it, up to the
     next picture ("last": Flamingo) or up to the next picture that text stands before ("group": Llama 3.2), or it takes no
     place and all text sees it ("all": BLIP). `limit`: so many pictures a conversation may hold. `reads`: what the connector
-    reads beside the picture.
+    reads beside the picture. `shared`: the rows of one grid have one position between them. `text_end`: the last row of a
+    picture is read by the language model's weights for text, where it has weights by kind (CogVLM).
     """
 
     policy: Policy
@@ -71,6 +73,8 @@ class Stream(Spec):
     several: Policy | None = None
     limit: int | None = None
     reads: Reads | None = None
+    shared: bool = False
+    text_end: bool = False
     kind: Kind = Kind.IMAGE
 
     def policy_among(self, pictures: int) -> Policy:
@@ -331,20 +335,23 @@ class VLM(nn.Module):
 
         `features`: of `batch.media`, if computed before. Raises ValueError where plan and rows disagree.
         """
-        x_BTD = self.lm.embed(batch.ids_BT)
+        x_BTD, kind_BT = self.lm.embed(batch.ids_BT), batch.kind_BT
         memory = dict[str, Memory]()
         for name, rows in self.rows(batch.media, features).items():
-            if self.spec.streams[name].reach:
+            stream = self.spec.streams[name]
+            if stream.reach:
                 memory[name] = _memory(rows, batch.media[name], batch.ids_BT.shape)
                 continue
-            at_BT = batch.kind_BT == self.spec.streams[name].kind
+            at_BT = batch.kind_BT == stream.kind
             if int(at_BT.sum()) != len(rows.x_ND):
                 raise ValueError(f"stream '{name}': {int(at_BT.sum())} places in the plan for {len(rows.x_ND)} rows")
             # rows of whole numbers are words
             x_ND = rows.x_ND if rows.x_ND.is_floating_point() else self.lm.embed(rows.x_ND[:, 0])
             x_BTD = x_BTD.masked_scatter(at_BT[..., None], x_ND.to(x_BTD.dtype))
+            if stream.text_end:
+                kind_BT = _text_end(kind_BT, at_BT, [sum(map(prod, stream.rows(cut))) for cut in batch.media[name].cuts])
         block_BT = blocks(batch.kind_BT, prefix_BT=batch.prefix_BT)
-        return Seq(x_BTD, batch.kind_BT, batch.pos_PBT, block_BT, batch.seg_BT, memory)
+        return Seq(x_BTD, kind_BT, batch.pos_PBT, block_BT, batch.seg_BT, memory)
 
     def forward(self, batch: Batch, cache: Cache | None = None) -> Tensor:
         """Logits (B, T, vocab), at the places of `labels_BT`."""
@@ -371,6 +378,12 @@ class VLM(nn.Module):
         places = torch.cat([last_B[:, None], seq.seg_BT.shape[1] + ahead.expand(len(last_B), -1)], 1)
         at_BnD = places[..., None].expand(-1, -1, hidden_BTD.shape[-1])
         return self.painter.logits(self.lm, hidden_BTD.gather(1, at_BnD))
+
+
+def _text_end(kind_BT: Tensor, at_BT: Tensor, lengths: list[int]) -> Tensor:
+    """The kinds, where the last of the rows at the places `at_BT` of every picture, which has so many, is text."""
+    ends = torch.tensor(lengths, device=at_BT.device).cumsum(0) - 1
+    return kind_BT.flatten().index_fill(0, at_BT.flatten().nonzero()[ends, 0], Kind.TEXT).view_as(kind_BT)
 
 
 def _memory(rows: Features, media: Pixels, shape: tuple[int, ...]) -> Memory:

@@ -12,17 +12,20 @@ from anyvlm.inputs.mosaic import Mosaic
 from anyvlm.inputs.native import Native
 from anyvlm.inputs.painting import Painting
 from anyvlm.inputs.policy import ImagePolicy, Policy
+from anyvlm.inputs.scaled import Scaled
 from anyvlm.inputs.tiles import AnyRes, Canvas
 from anyvlm.match import MatchSystem
 from anyvlm.parts.alibi import AlibiDecoder
 from anyvlm.parts.code.code import Code
 from anyvlm.parts.code.tables import OwnTables
 from anyvlm.parts.code.vqgan import VQGAN
+from anyvlm.parts.connect.gated import GatedProjector
 from anyvlm.parts.connect.latent import Latent
 from anyvlm.parts.connect.perceiver import Perceiver
 from anyvlm.parts.connect.qformer import QFormer, ReadingQFormer
 from anyvlm.parts.connect.queried import Queried
 from anyvlm.parts.connect.resampler import Resampler
+from anyvlm.parts.connect.stem import Stem
 from anyvlm.parts.connect.vocabulary import Vocabulary
 from anyvlm.parts.features import Connector, Encoder
 from anyvlm.parts.grounded import GroundedAnswerer, GroundedDecoder, GroundedText
@@ -148,6 +151,10 @@ def _connector(connector: Connector, vocab: int) -> Connector:
         return connector.but(queries=((SIDE, 3), (2 * SIDE, 5)), heads=WIDTH // HEAD)
     if isinstance(connector, Resampler):
         return connector.but(inside=WIDTH, inner=_connector(connector.inner, vocab))
+    if isinstance(connector, GatedProjector):
+        return connector.but(ffn__hidden=HIDDEN)
+    if isinstance(connector, Stem):
+        return connector.but(hidden=HIDDEN)
     if isinstance(connector, QFormer):
         connector = connector.but(queries=4, inner=WIDTH, depth=3, layer__heads=2, layer__ffn__hidden=HIDDEN)
     return connector.but(words__vocab=512) if isinstance(connector, ReadingQFormer) else connector
@@ -221,6 +228,8 @@ def _policy(policy: Policy, patch: int) -> Policy:
             return policy.but(longest=2 * side, least=side)
         case Stretched():
             return policy.but(one=policy.one.but(longest=2 * side, least=side))
+        case Scaled():
+            return policy.but(side=SIDE * policy.multiple)
         case Mosaic():
             tiles = policy.longest // policy.one.size[0]
             return policy.but(one=policy.one.but(size=(side, side)), longest=tiles * side)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -26,13 +27,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Span:
-    """Neighbouring places of one picture's rows: `length` tokens from `start`, whose rows have the shape `grid` (t, h, w)."""
+    """Neighbouring places of one picture's rows: `length` tokens from `start`, whose rows have the shape `grid` (t, h, w).
+
+    `shared`: they have one position between them.
+    """
 
     stream: str
     index: int  # of the picture in the conversation
     start: int
     length: int
     grid: Grid
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,11 +78,16 @@ class Plan:
     def positions(self, axes: int) -> list[list[int]]:
         """Positions of all tokens on each of `axes` axes.
 
-        One axis counts. Three are time, height and width (2409.12191): a token of text has its count on all of them, rows
-        of a span count along its grid from there, and what follows goes on after the largest.
+        One axis counts, a span that shares a position once. Three are time, height and width (2409.12191): a token of text
+        has its count on all of them, rows of a span count along its grid from there, and what follows goes on after the
+        largest.
         """
         if axes == 1:
-            return [list(range(len(self)))]
+            steps = [1] * len(self)
+            for one in self.spans:
+                if one.shared:
+                    steps[one.start + 1 : one.start + one.length] = [0] * (one.length - 1)
+            return [[position - 1 for position in accumulate(steps)]]
         out: list[list[int]] = [[], [], []]
         at = done = 0
         for span in (*self.spans, None):
@@ -146,7 +156,7 @@ def plan(
             if isinstance(cell, str):
                 new, kind = _written(tokenizer, cell), 0
             else:
-                spans.append(Span(name, len(seen) - 1, len(ids), prod(cell), cell))
+                spans.append(Span(name, len(seen) - 1, len(ids), prod(cell), cell, stream.shared))
                 new, kind = [tokenizer.find(system.placeholder) or 0] * prod(cell), int(stream.kind)
             ids += new
             kinds += [kind] * len(new)

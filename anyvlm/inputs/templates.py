@@ -410,6 +410,40 @@ JANUS = JANUS_PRO.but(
 )
 """Janus-1.3B (``deepseek_old``; the roles in inference.py)."""
 
+
+COGVLM_BASE = Template(
+    bos="<s>",
+    user_open="",
+    user_close="",
+    image_close="",
+    answer_open="",
+    answer_end="</s>",
+    specials=("<s>", "</s>"),
+    stop=("</s>",),
+)
+"""CogVLM before instruction tuning, and for grounding (``base`` in THUDM/CogVLM f7283b2 utils/utils/language.py)."""
+
+COGVLM_CHAT = COGVLM_BASE.but(text_ahead="Question: ", answer_open=" Answer:", answer_space=" ", answer_end="\n")
+"""CogVLM-chat v1.1 (``chat_old`` there, ``chat`` in the published model). Earlier answers end with a line break only, so train
+with ``.but(answer_end="</s>")``."""
+
+EVE_V2 = VICUNA_V1.but(bos="", answer_end="<|im_end|>", specials=("<|im_end|>",), stop=("<|im_end|>",))
+"""EVEv2 (``qwen2`` in baaivision/EVE cc63ec7 EVEv2/eve/conversation.py): Vicuna's words, Qwen's end of turn."""
+
+MOT = Template(
+    bos="<s>",
+    user_open="",
+    user_close="",
+    image_open="<racm3:break>",
+    image_close="<eoss>",
+    image_place="inline",
+    answer_open="",
+    answer_end="</s>",
+    specials=("<s>", "</s>", "<racm3:break>", "<eoss>"),
+    stop=("</s>",),
+)
+"""Mixture-of-Transformers: text and pictures as they come, pictures between Chameleon's marks."""
+
 # Language models ------------------------------------------------------------------------------------------------------
 
 QWEN2 = Template(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from anyvlm.parts.by_kind import Rows
 from anyvlm.parts.cache import Cache
 from anyvlm.parts.init import normal
 from anyvlm.parts.memory import Insert, Recall, recall
@@ -77,7 +78,7 @@ class Context:
     """What all layers of one pass share: tables of the positions (see `LM.tables`), what is added to the scores, the cache.
 
     `full`: (B, 1 or H, T, S), or None for "causal, nothing hidden"; `near` is that of layers with a sliding window.
-    `recalls`: what inserts read.
+    `recalls`: what inserts read. `rows`: those of each kind of token, None where all are text, as in every decode step.
     """
 
     tables: tuple[Tensor, ...]
@@ -85,6 +86,7 @@ class Context:
     near: Tensor | None
     cache: Cache | None
     recalls: Mapping[str, Recall] = field(default_factory=dict)
+    rows: Rows | None = None
 
 
 class LM(nn.Module):
@@ -110,6 +112,10 @@ class LM(nn.Module):
         """What is added to scores for the positions of query and key: (B, H, T, S) or None."""
         return None
 
+    def rows(self, kind_BT: Tensor) -> Rows | None:
+        """What layers with weights by kind need of the kinds of all tokens, once per pass."""
+        return None
+
     def hidden(self, seq: Seq, cache: Cache | None = None) -> Tensor:
         """Final-normed states (B, T, D). With a cache, its tokens come before those of `seq`, which are added to it."""
         dtype = seq.x_BTD.dtype
@@ -119,9 +125,8 @@ class LM(nn.Module):
         near = full
         if self.spec.window is not None and keys.seg_BT.shape[1] > self.spec.window:
             near = additive(mask(seq, keys, self.spec.window), dtype, relative)
-        return self.run(
-            seq.x_BTD, Context(self.tables(seq.pos_PBT, dtype), full, near, cache, recall(seq.memory, dtype))
-        )
+        tables, recalls = self.tables(seq.pos_PBT, dtype), recall(seq.memory, dtype)
+        return self.run(seq.x_BTD, Context(tables, full, near, cache, recalls, self.rows(seq.kind_BT)))
 
     def run(self, x_BTD: Tensor, at: Context) -> Tensor:
         """`hidden` for callers who prepared what the layers share, and told the cache of the new tokens."""

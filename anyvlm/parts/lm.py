@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from anyvlm.parts.attention import attend
+from anyvlm.parts.by_kind import ByKind, Rows, through
 from anyvlm.parts.cache import Cache, allocate
 from anyvlm.parts.init import normal
 from anyvlm.parts.language import Context, LanguageModel
@@ -40,7 +41,8 @@ class Decoder(LanguageModel):
     (None: everything), in the layers `windowed` (None: all). `logit_scale`: factor on the logits.
     `embed_scale`: factor on the embeddings of text (Gemma: sqrt(width)); rows of pictures enter as they are. `qk_norm`: a norm
     on every head of the queries, and another on those of the keys. `swaps`: blocks whose feed-forward layer is another.
-    `norm_after`: norms stand behind attention and feed-forward instead of before them (Chameleon-34B, after Swin v2).
+    `norm_last`: norms stand behind attention and feed-forward, before the sum, and not in front of them. `by_kind`: sub-layers
+    with weights of their own for some kinds of tokens.
     """
 
     kv_heads: int
@@ -57,9 +59,10 @@ class Decoder(LanguageModel):
     logit_scale: float = 1.0
     embed_scale: float = 1.0
     qk_norm: Norm | HeadNorm | None = None
-    norm_after: bool = False
+    norm_last: bool = False
     head_bias: bool = False
     swaps: tuple[Swap, ...] = ()
+    by_kind: ByKind | None = None
 
     def ffn_of(self, layer: int) -> FFN:
         """The feed-forward layer of a block."""
@@ -98,14 +101,14 @@ class _Attention(nn.Module):
         self.qkv = nn.Linear(spec.width, (spec.heads + 2 * spec.kv_heads) * h, bias=spec.qkv_bias)
         self.o = nn.Linear(spec.heads * h, spec.width, bias=spec.o_bias)
 
-    def project(self, x_BTD: Tensor) -> tuple[Tensor, Tensor]:
-        """Queries and keys (B, H + G, T, h), values (B, G, T, h)."""
+    def project(self, x_BTD: Tensor, rows: Rows | None, *before: nn.Module) -> tuple[Tensor, Tensor]:
+        """Queries and keys (B, H + G, T, h), values (B, G, T, h). `before`: layers that x goes through first."""
         H, G = self.heads, self.kv_heads
-        qkv = self.qkv(x_BTD).unflatten(-1, (H + 2 * G, -1)).transpose(1, 2)  # (B, H + 2 G, T, h)
+        qkv = through((*before, self.qkv), x_BTD, rows).unflatten(-1, (H + 2 * G, -1)).transpose(1, 2)  # (B, H + 2 G, T, h)
         return qkv[:, : H + G], qkv[:, H + G :]
 
-    def forward(self, x_BTD: Tensor, at: Context) -> Tensor:
-        qk, v = self.project(x_BTD)
+    def forward(self, x_BTD: Tensor, at: Context, *before: nn.Module) -> Tensor:
+        qk, v = self.project(x_BTD, at.rows, *before)
         # queries and keys turn by the same tables: one call for both
         qk = rotate(qk, *at.tables)
         q, k = qk[:, : self.heads], qk[:, self.heads :]
@@ -114,8 +117,7 @@ class _Attention(nn.Module):
         seen = at.near if self.near else at.full
         causal = seen is None and q.shape[2] > 1
         y = attend(q, k, v, seen, causal)
-        out: Tensor = self.o(y.transpose(1, 2).flatten(2))
-        return out
+        return through((self.o,), y.transpose(1, 2).flatten(2), at.rows)
 
 
 class _NormedAttention(_Attention):
@@ -126,9 +128,11 @@ class _NormedAttention(_Attention):
         else:
             self.q_norm, self.k_norm = norm.build(spec.head_width), norm.build(spec.head_width)
 
-    def project(self, x_BTD: Tensor) -> tuple[Tensor, Tensor]:
-        qk, v = super().project(x_BTD)
-        return torch.cat([self.q_norm(qk[:, : self.heads]), self.k_norm(qk[:, self.heads :])], 1), v
+    def project(self, x_BTD: Tensor, rows: Rows | None, *before: nn.Module) -> tuple[Tensor, Tensor]:
+        qk, v = super().project(x_BTD, rows, *before)
+        qk = qk.transpose(1, 2)  # (B, T, H + G, h)
+        q, k = through((self.q_norm,), qk[:, :, : self.heads], rows), through((self.k_norm,), qk[:, :, self.heads :], rows)
+        return torch.cat([q, k], 2).transpose(1, 2), v
 
 
 def _attention(spec: Decoder, layer: int) -> _Attention:
@@ -142,16 +146,14 @@ class _Block(nn.Module):
         self.attn, self.ffn = _attention(spec, layer), spec.ffn_of(layer).build(spec.width)
 
     def forward(self, x: Tensor, at: Context) -> Tensor:
-        x = x + self.attn(self.norm1(x), at)
-        out: Tensor = x + self.ffn(self.norm2(x))
-        return out
+        x = x + self.attn(x, at, self.norm1)
+        return x + through((self.norm2, self.ffn), x, at.rows)
 
 
-class _AfterBlock(_Block):
+class _NormLastBlock(_Block):
     def forward(self, x: Tensor, at: Context) -> Tensor:
-        x = x + self.norm1(self.attn(x, at))
-        out: Tensor = x + self.norm2(self.ffn(x))
-        return out
+        x = x + through((self.norm1,), self.attn(x, at), at.rows)
+        return x + through((self.ffn, self.norm2), x, at.rows)
 
 
 class _ParallelBlock(nn.Module):
@@ -161,8 +163,8 @@ class _ParallelBlock(nn.Module):
         self.attn, self.ffn = _attention(spec, layer), spec.ffn_of(layer).build(spec.width)
 
     def forward(self, x: Tensor, at: Context) -> Tensor:
-        normed = self.norm1(x)
-        out: Tensor = x + self.attn(normed, at) + self.ffn(normed)
+        normed = through((self.norm1,), x, at.rows)
+        out: Tensor = x + self.attn(normed, at) + through((self.ffn,), normed, at.rows)
         return out
 
 
@@ -170,11 +172,17 @@ class _TwinBlock(nn.Module):
     def __init__(self, spec: Decoder, layer: int) -> None:
         super().__init__()
         self.norm1, self.norm2 = spec.norm.build(spec.width), spec.norm.build(spec.width)
-        self.attn, self.ffn = _attention(spec, layer), spec.ffn.build(spec.width)
+        self.attn, self.ffn = _attention(spec, layer), spec.ffn_of(layer).build(spec.width)
 
     def forward(self, x: Tensor, at: Context) -> Tensor:
-        out: Tensor = x + self.attn(self.norm1(x), at) + self.ffn(self.norm2(x))
+        out: Tensor = x + self.attn(x, at, self.norm1) + through((self.norm2, self.ffn), x, at.rows)
         return out
+
+
+def _block(spec: Decoder) -> type[_Block | _ParallelBlock | _TwinBlock]:
+    if spec.parallel:
+        return _TwinBlock if spec.two_norms else _ParallelBlock
+    return _NormLastBlock if spec.norm_last else _Block
 
 
 class _ScaledEmbedding(nn.Embedding):
@@ -194,7 +202,7 @@ class DecoderLM(StackLM):
     spec: Decoder
 
     def __init__(self, spec: Decoder, memories: Mapping[str, int]) -> None:
-        block = (_TwinBlock if spec.two_norms else _ParallelBlock) if spec.parallel else _AfterBlock if spec.norm_after else _Block
+        block = _block(spec)
         super().__init__(spec, (block(spec, layer) for layer in range(spec.depth)), spec.norm, memories)
         if spec.embed_scale != 1.0:
             self.embed = _ScaledEmbedding(spec.vocab + spec.silent, spec.width, spec.embed_scale)
@@ -202,10 +210,17 @@ class DecoderLM(StackLM):
                 self.head.weight = self.embed.weight
         if spec.head_bias:
             self.head = nn.Linear(spec.width, spec.vocab)
+        if spec.by_kind:
+            for each in self.blocks:
+                spec.by_kind.copy(each)
 
     def tables(self, pos_PBT: Tensor, dtype: torch.dtype) -> tuple[Tensor, ...]:
         """cos and sin for `rotate`, (B, 1, T, h) each."""
         return tuple(table.to(dtype) for table in self.spec.rope.tables(pos_PBT, self.spec.head_width))
+
+    def rows(self, kind_BT: Tensor) -> Rows | None:
+        """Those of each copy of sub-layers with weights by kind."""
+        return self.spec.by_kind.rows(kind_BT) if self.spec.by_kind else None
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., D) -> (..., V)."""

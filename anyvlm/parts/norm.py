@@ -72,7 +72,7 @@ class HeadNorm(Spec):
     eps: float = 1e-5
 
     def build(self, heads: int, width: int) -> nn.Module:
-        """The module for rows (..., heads, tokens, width)."""
+        """The module for rows (..., heads, width)."""
         return _HeadNorm(heads, width, self.eps)
 
 
@@ -82,7 +82,7 @@ class _HeadNorm(nn.Module):
         self.weight, self.bias, self.eps = nn.Parameter(torch.ones(heads, width)), nn.Parameter(torch.zeros(heads, width)), eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return nn.functional.layer_norm(x, x.shape[-1:], eps=self.eps) * self.weight[:, None] + self.bias[:, None]
+        return nn.functional.layer_norm(x, x.shape[-1:], eps=self.eps) * self.weight + self.bias
 
 
 Norm = LayerNorm | RMSNorm

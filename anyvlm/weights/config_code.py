@@ -88,7 +88,7 @@ def read_chameleon(path: Path, config: Mapping[str, object], source: Source, tem
     f = Fields(config, {"swin_norm": False}, where)
     names, draws = f.nested("vocabulary_map"), (path / _DECODER).is_file()
     lm = read_lm(_CHAMELEON | {name: value for name, value in config.items() if name not in own}, where)
-    lm = lm.but(qk_norm=HeadNorm(), norm_after=f.need("swin_norm", bool))
+    lm = lm.but(qk_norm=HeadNorm(), norm_last=f.need("swin_norm", bool))
     code = _vqgan(f.nested("vq_config"), f"{where}: vq_config").but(draws=draws)
     known = _known("chameleon-7b")
     policy = policy_from_preprocessor(_preprocessor(path))

@@ -13,6 +13,7 @@ import torch
 from anyvlm.generate.engine import Delta, Engine
 from anyvlm.generate.sampling import Sampling
 from anyvlm.parts.alibi import AlibiDecoder
+from anyvlm.parts.by_kind import ByKind
 from anyvlm.parts.ffn import MLP
 from anyvlm.parts.lm import Decoder
 from anyvlm.parts.norm import LayerNorm, RMSNorm
@@ -26,6 +27,7 @@ ROPES = {
     "longrope": LongRope(short=(1.0, 1.1, 1.2, 1.3), long=(2.0, 2.1, 2.2, 2.3), original=100, context=200),
 }
 SIZES = {"vocab": 97, "width": 48, "depth": 3, "heads": 6, "context": 128}
+BY_KIND = ByKind(of=("norms", "qkv", "o", "ffn"))
 KINDS = {
     "plain": {},
     "one-head-each": {"lm__kv_heads": 6},
@@ -36,6 +38,8 @@ KINDS = {
     "prefix": {"attention": "prefix"},
     "gemma": {"lm__norm": RMSNorm(offset=1.0), "lm__embed_scale": 7.0, "lm__tied": True},
     "persimmon": {"lm__ffn": MLP(hidden=64, act="relu2"), "lm__qk_norm": LayerNorm(), "lm__rope__part": 0.5},
+    "norm-last": {"lm__norm_last": True},
+    "by-kind": {"lm__by_kind": BY_KIND},
     "biased-tied": {"lm__qkv_bias": True, "lm__o_bias": True, "lm__tied": True},
     "neox": {
         "lm__parallel": True, "lm__two_norms": True, "lm__ffn": MLP(hidden=64), "lm__qkv_bias": True, "lm__rope__part": 0.5,
@@ -162,3 +166,15 @@ def test_a_single_row_needs_no_mask(tiny: System, build: Callable, prompts: Call
     assert engine._prefill(prompts((9, 1)), None, 4)[1].full is None
     assert engine._prefill(prompts((9, 1), (9, 0)), None, 4)[1].full is None
     assert engine._prefill(prompts((9, 1), (4, 0)), None, 4)[1].full is not None
+
+
+def test_decode_steps_run_the_weights_of_text_alone(
+    tiny: System, build: Callable[[System], VLM], prompts: Callable[..., Batch], numbers: type
+) -> None:
+    """And look up no rows: what goes in has the shape of the step."""
+    vlm, seen = build(tiny.but(lm__by_kind=BY_KIND)), {"text": [], "image": []}
+    for kind, calls in seen.items():
+        qkv = vlm.lm.blocks[0].attn.qkv.get_submodule(kind)
+        qkv.register_forward_hook(lambda _, args, out, calls=calls: calls.append(tuple(args[0].shape)))
+    run(vlm, prompts((9, 1), (8, 0)), Sampling(max_tokens=4), numbers)
+    assert seen == {"text": [(14, 48), *[(2, 1, 48)] * 3], "image": [(4, 48)]}

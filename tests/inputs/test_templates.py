@@ -121,6 +121,10 @@ GOLDEN = {  # with TALK, ready for the next reply
     "INSTRUCTBLIP_VICUNA": "<image></s>What is it? A cat.</s>Sure?",
     "OPT_PLAIN": "</s><image>\nWhat is it?A cat.</s>Sure?",
     "T5_PLAIN": "<image>What is it? A cat.</s>Sure?</s>",
+    "COGVLM_BASE": "<s><image>What is it?A cat.</s>Sure?",
+    "COGVLM_CHAT": "<s><image>Question: What is it? Answer: A cat.\nQuestion: Sure? Answer:",
+    "EVE_V2": f"{USER} USER: <image>\nWhat is it? ASSISTANT: A cat.<|im_end|>USER: Sure? ASSISTANT:",
+    "MOT": "<s><racm3:break><image><eoss>What is it?A cat.</s>Sure?",
 }
 
 

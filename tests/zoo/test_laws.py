@@ -44,6 +44,7 @@ WHOLE = [name for name in NAMES if isinstance(registry.system(name), System)]
 SEEING = [name for name in WHOLE if registry.system(name).streams]
 CODES = torch.tensor([[3, 1, 4, 1, 5]])  # of a picture, or of its beginning
 TOWERS = sorted(set(NAMES) - set(WHOLE))
+BY_KIND = [name for name in SEEING if getattr(registry.system(name).lm, "by_kind", None)]
 
 
 @cache
@@ -164,6 +165,31 @@ def test_text_alone_ignores_the_eyes(name: str) -> None:
     assert torch.equal(before, other(start))
     seen = batch(name, question(name))
     assert not torch.allclose(vlm(seen), other(seen))
+
+
+def copied(name: str) -> bool:
+    """A parameter of the copies for pictures."""
+    return name.startswith("lm.") and ".image." in name
+
+
+@pytest.mark.parametrize("name", BY_KIND)
+@torch.no_grad()
+def test_text_does_not_move_with_the_weights_of_other_kinds(name: str) -> None:
+    vlm, text, seen = built(name), batch(name, laid_out(name, "Hello")), batch(name, question(name))
+    other = small(name).build().eval()
+    other.load_state_dict({k: v + copied(k) for k, v in vlm.state_dict().items()})
+    assert torch.equal(vlm(text), other(text))
+    assert not torch.allclose(vlm(seen), other(seen))
+
+
+@pytest.mark.parametrize("name", BY_KIND)
+@torch.no_grad()
+def test_equal_copies_are_the_base(name: str) -> None:
+    state, seen = built(name).state_dict(), batch(name, question(name))
+    equal, base = small(name).build().eval(), small(name).but(lm__by_kind=None).build().eval()
+    equal.load_state_dict({k: state[k.replace(".image.", ".text.")] if copied(k) else v for k, v in state.items()})
+    base.load_state_dict({k.replace(".text.", "."): v for k, v in state.items() if not copied(k)})
+    close(equal(seen), base(seen))
 
 
 @pytest.mark.parametrize("name", WHOLE)

@@ -9,7 +9,7 @@ from anyvlm.parts.norm import HeadNorm
 
 CHAMELEON_LM_7B = LLAMA_2_7B.but(vocab=65536, qk_norm=HeadNorm(eps=1e-5))
 CHAMELEON_LM_34B = CHAMELEON_LM_7B.but(
-    width=8192, depth=48, heads=64, kv_heads=8, ffn__hidden=22016, norm_after=True
+    width=8192, depth=48, heads=64, kv_heads=8, ffn__hidden=22016, norm_last=True
 )
 """Norms behind its layers: the larger model was unstable with norms before them (section 2.3)."""
 

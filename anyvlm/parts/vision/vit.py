@@ -27,7 +27,8 @@ class ViT(Encoder):
     `layers`: which hidden states are returned, side by side: -1 is the last block's output, -2 the one before (LLaVA), 0 the
     embeddings; () is the last one after the final norm. `cls`: it has a class token; `keep_cls`: that token is returned as
     the first row; `skip`: so many of the first patches are left out (Maya's tower drops the first, as if it were a class
-    token). `resize`: other sizes than `size` interpolate the position table, else they are refused.
+    token). `norm_last`: the norms of a block stand behind attention and feed-forward, before the sum (EVA2-CLIP-E).
+    `resize`: other sizes than `size` interpolate the position table, else they are refused.
     """
 
     width: int
@@ -44,6 +45,7 @@ class ViT(Encoder):
     pre_norm: bool = False
     post_norm: bool = True
     layer_scale: bool = False
+    norm_last: bool = False
     resize: bool = False
     layers: tuple[int, ...] = ()
 
@@ -105,6 +107,13 @@ class _Block(nn.Module):
         return out
 
 
+class _NormLastBlock(_Block):
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.norm1(self.attn(x))
+        out: Tensor = x + self.norm2(self.ffn(x))
+        return out
+
+
 class ViTEncoder(nn.Module):
     """Patches (N, C) -> Features; items of one grid are computed as a batch."""
 
@@ -117,7 +126,8 @@ class ViTEncoder(nn.Module):
             self.cls = normal(spec.width, std=0.02)
         if spec.pre_norm:
             self.norm_pre = spec.norm.build(spec.width)
-        self.blocks = nn.ModuleList(_Block(spec) for _ in range(spec.depth))
+        block = _NormLastBlock if spec.norm_last else _Block
+        self.blocks = nn.ModuleList(block(spec) for _ in range(spec.depth))
         if spec.post_norm:
             self.norm = spec.norm.build(spec.width)
 

@@ -1,0 +1,41 @@
+"""Shared by golden tests: stored outputs of authors' code on seeded weights, and those weights again."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+FOLDER = Path(__file__).parent / "zoo" / "golden"
+
+
+def stored(name: str) -> tuple[dict[str, object], dict[str, Tensor]]:
+    """Facts (names and shapes, prompts, positions, greedy tokens) and numbers."""
+    with np.load(FOLDER / f"{name}.npz", allow_pickle=False) as file:
+        numbers = {key: torch.from_numpy(file[key]) for key in file.files}
+    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8")), numbers
+
+
+def weights(shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
+    """What the authors' code was given: for every name its own noise, matrices scaled by their inputs, norms around 1."""
+    out = {}
+    for name, shape in shapes.items():
+        noise = np.random.default_rng([0, zlib.crc32(name.encode())]).standard_normal(shape).astype(np.float32)
+        if len(shape) > 1 and max(shape[1:]) > 1:
+            noise *= np.float32(np.prod(shape[1:]) ** -0.5)
+        else:
+            noise = noise * np.float32(0.2) + np.float32("norm" in name and name.endswith("weight"))
+        out[name] = torch.from_numpy(noise)
+    return out
+
+
+def saved(shapes: Mapping[str, Sequence[int]], folder: Path) -> Path:
+    """The folder, holding these weights in a file."""
+    save_file(weights(shapes), folder / "model.safetensors")
+    return folder
