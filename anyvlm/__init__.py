@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+    from anyvlm.generate.dual import DualModel
     from anyvlm.generate.match import MatchModel
     from anyvlm.generate.model import Model
     from anyvlm.generate.vision import VisionModel
@@ -20,18 +21,21 @@ __all__ = ["load", "system", "systems"]
 
 def load(
     name: str | Path, *, device: str | None = None, dtype: str | torch.dtype | None = None, remote: bool = False
-) -> Model | VisionModel | MatchModel:
+) -> Model | VisionModel | MatchModel | DualModel:
     """A model ready to be asked: `load("anyvlm-pocket").ask("cat.png", "What is this?")`.
 
     An encoder alone becomes a `VisionModel`: `load("dinov2-small").encode("cat.png")` gives its rows. A system that scores
-    becomes a `MatchModel`: `load("blip-itm-base-coco").match("cat.png", ["a cat", "a dog"])`. (For type checkers:
+    becomes a `MatchModel`: `load("blip-itm-base-coco").match("cat.png", ["a cat", "a dog"])`. A system of
+    towers becomes a `DualModel`: `load("clip-vit-b-32").classify("cat.png", ["cat", "dog"])`. (For type checkers:
     `anyvlm.generate.model.load` takes the same and gives a `Model` only.)
 
     `name`: one of `systems()`, a directory in Hugging Face layout, a GGUF file, or a hub repository "owner/name".
     `device`: "cpu", "cuda", "mps"; `dtype`: "bf16", "fp16", "fp32"; None takes the best there is. `remote`: pictures may
     be web addresses. Raises a subclass of `anyvlm.errors.AnyVLMError`, whose text is one sentence for the user.
     """
+    from anyvlm.dual import DualSystem
     from anyvlm.generate.device import place
+    from anyvlm.generate.dual import DualModel
     from anyvlm.generate.match import MatchModel
     from anyvlm.generate.model import Model
     from anyvlm.generate.vision import VisionModel
@@ -44,6 +48,8 @@ def load(
         return VisionModel.load(found, where, remote=remote)
     if isinstance(found, MatchSystem):
         return MatchModel.load(found, where, remote=remote)
+    if isinstance(found, DualSystem):
+        return DualModel.load(found, where, remote=remote)
     return Model.load(found, where, remote=remote)
 
 

@@ -10,6 +10,7 @@ from typing import Literal, Self, overload
 
 import torch
 
+from anyvlm.dual import DualSystem
 from anyvlm.errors import InputError
 from anyvlm.generate.answer import Answer, Growing, Stream
 from anyvlm.generate.device import Place, place
@@ -39,6 +40,8 @@ def load(name: str | Path, *, device: str | None = None, dtype: str | torch.dtyp
         raise InputError(f"'{found.name}' is an encoder alone and cannot answer; take a system with a language model.")
     if isinstance(found, MatchSystem):
         raise InputError(f"'{found.name}' answers nothing but scores: `anyvlm.load({found.name!r}).match(pictures, texts)`.")
+    if isinstance(found, DualSystem):
+        raise InputError(f"'{found.name}' compares and does not answer: `anyvlm.load({found.name!r}).classify(pictures, labels)`.")
     return Model.load(found, where, remote=remote)
 
 

@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anyvlm.errors import InputError
-from anyvlm.parts.attention import attend
 from anyvlm.parts.features import Encoder, Features, Grid
 from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.init import normal
 from anyvlm.parts.norm import LayerNorm
+from anyvlm.parts.prenorm import PreNorm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,8 @@ class ViT(Encoder):
     `layers`: which hidden states are returned, side by side: -1 is the last block's output, -2 the one before (LLaVA), 0 the
     embeddings; () is the last one after the final norm. `cls`: it has a class token; `keep_cls`: that token is returned as
     the first row; `skip`: so many of the first patches are left out (Maya's tower drops the first, as if it were a class
-    token). `resize`: other sizes than `size` interpolate the position table, else they are refused.
+    token). `resize`: other sizes than `size` interpolate the position table, else they are refused;
+    `antialias`: bilinear, and smoothed where the table shrinks (SigLIP 2 NaFlex), else bicubic (DINOv2).
     """
 
     width: int
@@ -45,6 +46,7 @@ class ViT(Encoder):
     post_norm: bool = True
     layer_scale: bool = False
     resize: bool = False
+    antialias: bool = False
     layers: tuple[int, ...] = ()
 
     @property
@@ -70,39 +72,14 @@ class ViT(Encoder):
         return ViTEncoder(self)
 
     @property
+    def block(self) -> PreNorm:
+        """Each of its blocks."""
+        return PreNorm(heads=self.heads, ffn=self.ffn, norm=self.norm, layer_scale=self.layer_scale)
+
+    @property
     def runs(self) -> int:
         """Blocks that must be computed for `layers`; later ones are only kept for export."""
         return max((layer if layer >= 0 else self.depth + 1 + layer for layer in self.layers), default=self.depth)
-
-
-class _Attention(nn.Module):
-    def __init__(self, spec: ViT) -> None:
-        super().__init__()
-        self.heads = spec.heads
-        self.qkv, self.o = nn.Linear(spec.width, 3 * spec.width), nn.Linear(spec.width, spec.width)
-
-    def forward(self, x_BnD: Tensor) -> Tensor:
-        q, k, v = self.qkv(x_BnD).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, H, n, h)
-        out: Tensor = self.o(attend(q, k, v).transpose(1, 2).flatten(2))
-        return out
-
-
-class _Block(nn.Module):
-    def __init__(self, spec: ViT) -> None:
-        super().__init__()
-        self.norm1, self.norm2 = spec.norm.build(spec.width), spec.norm.build(spec.width)
-        self.attn, self.ffn = _Attention(spec), spec.ffn.build(spec.width)
-        if spec.layer_scale:
-            self.scale1, self.scale2 = nn.Parameter(torch.ones(spec.width)), nn.Parameter(torch.ones(spec.width))
-        self.layer_scale = spec.layer_scale
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.layer_scale:
-            x = torch.addcmul(x, self.scale1, self.attn(self.norm1(x)))
-            return torch.addcmul(x, self.scale2, self.ffn(self.norm2(x)))
-        x = x + self.attn(self.norm1(x))
-        out: Tensor = x + self.ffn(self.norm2(x))
-        return out
 
 
 class ViTEncoder(nn.Module):
@@ -117,7 +94,7 @@ class ViTEncoder(nn.Module):
             self.cls = normal(spec.width, std=0.02)
         if spec.pre_norm:
             self.norm_pre = spec.norm.build(spec.width)
-        self.blocks = nn.ModuleList(_Block(spec) for _ in range(spec.depth))
+        self.blocks = nn.ModuleList(spec.block.build(spec.width) for _ in range(spec.depth))
         if spec.post_norm:
             self.norm = spec.norm.build(spec.width)
 
@@ -148,11 +125,12 @@ class ViTEncoder(nn.Module):
         return rows.reshape(len(x_BnC), -1, spec.out)
 
     def positions(self, h: int, w: int) -> Tensor:
-        """Position table for a grid of h x w patches, interpolated (bicubic, as DINOv2) where it was learned for another."""
+        """Position table for a grid of h x w patches, interpolated where it was learned for another."""
         spec, side = self.spec, self.spec.size // self.spec.patch
         if (h, w) == (side, side):
             return self.pos
         head, table = self.pos[: int(spec.cls)], self.pos[int(spec.cls) :]
+        mode = "bilinear" if spec.antialias else "bicubic"
         square = table.float().reshape(1, side, side, -1).permute(0, 3, 1, 2)
-        out = F.interpolate(square, size=(h, w), mode="bicubic", align_corners=False)
+        out = F.interpolate(square, size=(h, w), mode=mode, align_corners=False, antialias=spec.antialias)
         return torch.cat([head, out.permute(0, 2, 3, 1).reshape(h * w, -1).to(head.dtype)])
