@@ -9,6 +9,7 @@ from pathlib import Path
 from anyvlm import registry
 from anyvlm.anatomy.parameters import parameters
 from anyvlm.cli._words import by, link, short
+from anyvlm.match import AnySystem, MatchSystem
 from anyvlm.parts.features import Encoder
 from anyvlm.parts.lm import Decoder
 from anyvlm.system import System, VisionSystem
@@ -28,6 +29,7 @@ def page() -> str:
     whole = [system for system in systems if isinstance(system, System)]
     lines = (
         *table("Systems that see", (seeing(system) for system in whole if system.streams)),
+        *table("Systems that score", (scoring(system) for system in systems if isinstance(system, MatchSystem))),
         *table("Language models", (speaking(system) for system in whole if not system.streams)),
         *table("Vision encoders", (looking(system) for system in systems if isinstance(system, VisionSystem))),
     )
@@ -64,6 +66,12 @@ def speaking(system: System) -> Row:
     return facts(system, {"size": mouth(system.lm), "vocab": str(system.lm.vocab), "context": str(system.lm.context)})
 
 
+def scoring(system: MatchSystem) -> Row:
+    height, width = system.policy.size
+    text = f"{system.text.depth} × {system.text.width}"
+    return facts(system, {"picture": by((width, height)), "encoder": eye(system.encoder), "text": text})
+
+
 def looking(system: VisionSystem) -> Row:
     height, width = system.policy.size
     return facts(system, {"picture": by((width, height)), "encoder": eye(system.encoder)})
@@ -77,7 +85,7 @@ def mouth(lm: Decoder) -> str:
     return f"{lm.depth} × {lm.width}"
 
 
-def facts(system: System | VisionSystem, own: Row) -> Row:
+def facts(system: AnySystem, own: Row) -> Row:
     """What every table says, around what only this one says."""
     paper = f"[{system.meta.year}]({link(system.meta.paper)})" if system.meta.paper else str(system.meta.year)
     count = short(parameters(system).count)

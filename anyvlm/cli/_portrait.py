@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from math import prod
 
 from rich.console import Console, Group, RenderableType
@@ -97,6 +97,7 @@ def _parts(system: AnySystem, tree: Branch) -> Tree:
         for path, spec in parts.items():
             if spec is not None:
                 _part(root, tree, path, spec)
+        _grow(root, replace(tree, branches=tuple(branch for branch in tree.branches if branch.name not in parts)))
         return root
     if isinstance(system, DualSystem):
         for name, tower in system.towers.items():

@@ -97,6 +97,8 @@ GOLDEN = {  # with TALK, ready for the next reply
     "PALIGEMMA": "<image><bos>What is it?\nA cat.<eos>Sure?\n",
     "FUYU": "|SPEAKER|<s>What is it?<0x04>A cat.|ENDOFTEXT|Sure?<0x04>",
     "BLIP_2_OPT": "<image></s>Question: What is it? Answer: A cat.\nQuestion: Sure? Answer:",
+    "BLIP_ANSWER": "[ENC]<image>What is it?[SEP]A cat.[SEP][ENC]Sure?[SEP]",
+    "BLIP_CAPTION": "[DEC]<image>What is it?A cat.[SEP]Sure?",
     "BLIP_2_OPT_CAPTION": "<image></s>What is it? A cat.\nSure?",
     "BLIP_2_T5": "<image>Question: What is it? Answer: A cat.</s>Question: Sure? Answer:</s>",
     "INSTRUCTBLIP_VICUNA": "<image></s>What is it? A cat.</s>Sure?",
