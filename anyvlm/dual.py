@@ -122,7 +122,7 @@ class DualSystem(Spec):
     def __post_init__(self) -> None:
         for name, tower in self.towers.items():
             if tower.project is None and tower.out != self.shared:
-                raise SpecError(f"'{self.name}': rows of {name} are {tower.out} wide, the shared space {self.shared}; map them.")
+                raise SpecError(f"'{self.name}': rows of {name} are {tower.out} wide, not {self.shared}; map them.")
         if missing := {side for each in self.contrasts for side in (each.a, each.b)} - self.towers.keys():
             raise SpecError(f"'{self.name}' contrasts '{sorted(missing)[0]}' but has no such tower.")
 

@@ -41,7 +41,8 @@ def load(name: str | Path, *, device: str | None = None, dtype: str | torch.dtyp
     if isinstance(found, MatchSystem):
         raise InputError(f"'{found.name}' answers nothing but scores: `anyvlm.load({found.name!r}).match(pictures, texts)`.")
     if isinstance(found, DualSystem):
-        raise InputError(f"'{found.name}' compares and does not answer: `anyvlm.load({found.name!r}).classify(pictures, labels)`.")
+        how = f"anyvlm.load({found.name!r}).classify(pictures, labels)"
+        raise InputError(f"'{found.name}' compares and does not answer: `{how}`.")
     return Model.load(found, where, remote=remote)
 
 

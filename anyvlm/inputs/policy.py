@@ -234,7 +234,7 @@ _IGNORED = {  # no effect on the pixels of one RGB picture
 def policy_from_preprocessor(config: Mapping[str, object]) -> ImagePolicy:
     """The policy that a ``preprocessor_config.json``, or the one nested in a v5 ``processor_config.json``, describes.
 
-    Processors: CLIP, SigLIP, Bit (DINOv2), Llava, Chinese-CLIP, BLIP. Raises SpecError with the name of a field that cannot be honoured.
+    Processors: CLIP, SigLIP, Bit (DINOv2), Llava, Chinese-CLIP, BLIP. Raises SpecError naming a field it cannot honour.
     """
     nested = config.get("image_processor")
     if isinstance(nested, Mapping):

@@ -29,13 +29,13 @@ def info_nce(a_BE: Tensor, b_BE: Tensor, scale: Tensor, chunk: int = CHUNK) -> T
 
     Points are of length 1; logits are `scale` times cosine, computed in fp32.
     """
-    loss: Tensor = _InfoNCE.apply(a_BE, b_BE, scale, chunk)
+    loss: Tensor = _InfoNCE.apply(a_BE, b_BE, scale, chunk)  # type: ignore[no-untyped-call]
     return loss
 
 
 def sigmoid(a_BE: Tensor, b_BE: Tensor, scale: Tensor, bias: Tensor, chunk: int = CHUNK) -> Tensor:
     """-log sigmoid(z) of partners and -log sigmoid(-z) of all others, z = scale * cosine + bias, summed and divided by B."""
-    loss: Tensor = _Sigmoid.apply(a_BE, b_BE, scale, bias, chunk)
+    loss: Tensor = _Sigmoid.apply(a_BE, b_BE, scale, bias, chunk)  # type: ignore[no-untyped-call]
     return loss
 
 

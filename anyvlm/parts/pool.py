@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from anyvlm.parts.attention import attend
 from anyvlm.parts.bert import CrossAttention
-from anyvlm.parts.ffn import MLP
+from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.init import normal
 from anyvlm.parts.norm import LayerNorm
 from anyvlm.spec import Spec
@@ -47,15 +47,12 @@ class PickModule(nn.Module):
 
     def forward(self, x_BRD: Tensor, seen_BR: Tensor | None = None) -> Tensor:
         """Rows (B, R, D) -> (B, D)."""
-        match self.spec.row:
-            case "first":
-                return x_BRD[:, 0]
-            case "last" if seen_BR is None:
-                return x_BRD[:, -1]
-            case "last":
-                return x_BRD[torch.arange(len(x_BRD), device=x_BRD.device), seen_BR.sum(1) - 1]
+        if self.spec.row == "first":
+            return x_BRD[:, 0]
         if seen_BR is None:
-            return x_BRD.mean(1)
+            return x_BRD[:, -1] if self.spec.row == "last" else x_BRD.mean(1)
+        if self.spec.row == "last":
+            return x_BRD[torch.arange(len(x_BRD), device=x_BRD.device), seen_BR.sum(1) - 1]
         share_BR = seen_BR / seen_BR.sum(1, keepdim=True)
         return (x_BRD * share_BR[..., None].to(x_BRD.dtype)).sum(1)
 
@@ -65,7 +62,7 @@ class Probe(Pool):
     """A learned vector looks at all rows; a feed-forward layer of what it saw, normed, is added (SigLIP's "MAP" head)."""
 
     heads: int
-    ffn: MLP
+    ffn: MLP | GLU
     norm: LayerNorm
 
     def build(self, width: int) -> nn.Module:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from anyvlm.parts.bert import PostNorm, Words
+from anyvlm.parts.bert import PostNorm, PostNormBlock, Words
 from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.init import normal
 from anyvlm.parts.language import additive
@@ -102,6 +102,7 @@ class BertTextModule(nn.Module):
         x: Tensor = self.words(ids_BT, torch.arange(ids_BT.shape[1], device=ids_BT.device).expand_as(ids_BT))
         added = _hidden(seen_BT, x.dtype)
         for block in self.blocks:
+            assert isinstance(block, PostNormBlock)
             x = block.think(block.look(x, added))
         return x
 

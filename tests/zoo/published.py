@@ -157,7 +157,7 @@ EYE = {
     "clip-vit-b-32-vision": _clip(768, 3072, 12, 12, 32),
     "clip-vit-h-14-laion2b-vision": _clip(1280, 5120, 32, 16, 14) | {"hidden_act": "gelu"},
     "clip-vit-l-14-vision": _clip(1024, 4096, 24, 16, 14),
-    "clip-vit-l-14-336": CLIP_L_336,
+    "clip-vit-l-14-336-vision": CLIP_L_336,
     "dinov2-small": _dino(384, 12, 6),
     "dinov2-base": _dino(768, 12, 12),
     "dinov2-large": _dino(1024, 24, 16),

@@ -288,7 +288,9 @@ def test_export_gives_back_what_was_loaded(name: str, tmp_path: Path) -> None:
         assert_equal(dict(revert(tensors(loaded), layout, here.part)), theirs)
 
 
-@pytest.mark.parametrize("name", ["llava-1.5-7b", "bakllava-7b", "llava-pp-phi3-mini", "aya-23-8b", "siglip-vit-l-16-384-vision"])
+@pytest.mark.parametrize(
+    "name", ["llava-1.5-7b", "bakllava-7b", "llava-pp-phi3-mini", "aya-23-8b", "siglip-vit-l-16-384-vision"]
+)
 def test_exported_files(name: str, tmp_path: Path) -> None:
     """The whole directory, through `export`."""
     system = registry.system(name)
