@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+    from anyvlm.generate.dual import DualModel
     from anyvlm.generate.match import MatchModel
     from anyvlm.generate.model import Model
     from anyvlm.generate.vision import VisionModel
@@ -21,11 +22,12 @@ __all__ = ["load", "system", "systems"]
 def load(
     name: str | Path, *, device: str | None = None, dtype: str | torch.dtype | None = None, remote: bool = False,
     masks: str | Path | None = None,
-) -> Model | VisionModel | MatchModel:  # fmt: skip
+) -> Model | VisionModel | MatchModel | DualModel:  # fmt: skip
     """A model ready to be asked: `load("anyvlm-pocket").ask("cat.png", "What is this?")`.
 
     An encoder alone becomes a `VisionModel`: `load("dinov2-small").encode("cat.png")` gives its rows. A system that scores
-    becomes a `MatchModel`: `load("blip-itm-base-coco").match("cat.png", ["a cat", "a dog"])`. (For type checkers:
+    becomes a `MatchModel`: `load("blip-itm-base-coco").match("cat.png", ["a cat", "a dog"])`. A system of
+    towers becomes a `DualModel`: `load("clip-vit-b-32").classify("cat.png", ["cat", "dog"])`. (For type checkers:
     `anyvlm.generate.model.load` takes the same and gives a `Model` only.)
 
     `name`: one of `systems()`, a directory in Hugging Face layout, a GGUF file, or a hub repository "owner/name".
@@ -33,7 +35,9 @@ def load(
     be web addresses. `masks`: the file that decodes the masks a system writes (PaliGemma: "vae-oid.npz").
     Raises a subclass of `anyvlm.errors.AnyVLMError`, whose text is one sentence for the user.
     """
+    from anyvlm.dual import DualSystem
     from anyvlm.generate.device import place
+    from anyvlm.generate.dual import DualModel
     from anyvlm.generate.match import MatchModel
     from anyvlm.generate.model import Model
     from anyvlm.generate.vision import VisionModel
@@ -46,6 +50,8 @@ def load(
         return VisionModel.load(found, where, remote=remote)
     if isinstance(found, MatchSystem):
         return MatchModel.load(found, where, remote=remote)
+    if isinstance(found, DualSystem):
+        return DualModel.load(found, where, remote=remote)
     return Model.load(found, where, remote=remote, masks=masks)
 
 

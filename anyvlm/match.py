@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from anyvlm.dual import DualSystem
 from anyvlm.errors import SpecError
 from anyvlm.inputs.policy import ImagePolicy
 from anyvlm.parts.features import Encoder, Features, Grid
@@ -66,7 +67,7 @@ class MatchSystem(Spec):
         return found
 
 
-AnySystem = System | VisionSystem | MatchSystem
+AnySystem = System | VisionSystem | MatchSystem | DualSystem
 """Every kind of thing the registry holds."""
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeVar
 
+from anyvlm.dual import DualSystem, TextTower, Tower
 from anyvlm.errors import SpecError
+from anyvlm.inputs.budget import Budget
 from anyvlm.inputs.letterbox import Letterbox
 from anyvlm.inputs.longest import Longest, Stretched
 from anyvlm.inputs.mosaic import Mosaic
@@ -36,12 +38,15 @@ from anyvlm.parts.magneto import Magneto
 from anyvlm.parts.memory import Insert
 from anyvlm.parts.moe import FFN, MoE
 from anyvlm.parts.opt import OPT
+from anyvlm.parts.pool import MeanProbe, Pool, Probe
 from anyvlm.parts.relative import RelativeDecoder
 from anyvlm.parts.rope import LongRope, Rope
 from anyvlm.parts.t5 import T5
+from anyvlm.parts.text import BertText, TextEncoder, TextTransformer
 from anyvlm.parts.vision.axial import AxialViT
 from anyvlm.parts.vision.native import NativeViT
 from anyvlm.parts.vision.nfnet import NFNet
+from anyvlm.parts.vision.resnet import ResNet
 from anyvlm.parts.vision.tiled import TiledViT
 from anyvlm.parts.vision.vit import ViT
 from anyvlm.system import Stream, System, VisionSystem
@@ -73,6 +78,39 @@ def tiny_match(system: MatchSystem, *, vocab: int = 512, depth: int = 2) -> Matc
         encoder=_encoder(system.encoder), policy=_policy(system.policy, system.encoder.patch), shared=HEAD,
         text=_grounded(system.text, vocab, depth), captioner=captioner,
     )  # fmt: skip
+
+
+def tiny_dual(system: DualSystem, *, vocab: int = 512, depth: int = 2) -> DualSystem:
+    """The same for a system of towers."""
+    towers = {name: _tower(tower, vocab, depth) for name, tower in system.towers.items()}
+    return system.but(towers=towers, shared=WIDTH)
+
+
+def _tower(tower: Tower | TextTower, vocab: int, depth: int) -> Tower | TextTower:
+    if isinstance(tower, TextTower):
+        return tower.but(encoder=_text(tower.encoder, vocab, depth), pool=_pool(tower.pool))
+    return tower.but(
+        encoder=_encoder(tower.encoder), policy=_policy(tower.policy, tower.encoder.patch), pool=_pool(tower.pool)
+    )
+
+
+def _text(text: TextEncoder, vocab: int, depth: int) -> TextEncoder:
+    match text:
+        case TextTransformer():
+            return text.but(vocab=vocab, width=WIDTH, depth=depth, heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
+        case BertText():
+            heads = WIDTH // HEAD
+            return text.but(vocab=vocab, width=WIDTH, depth=depth, block__heads=heads, block__ffn__hidden=HIDDEN)
+    raise SpecError(f"tiny() does not know how to shrink the text tower {type(text).__name__}; tell it in anyvlm/tiny.py.")
+
+
+def _pool(pool: Pool) -> Pool:
+    match pool:
+        case Probe():
+            return pool.but(heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
+        case MeanProbe():
+            return pool.but(heads=WIDTH // HEAD, rows=SIDE**2)
+    return pool
 
 
 def _language(lm: LanguageModel, vocab: int, depth: int) -> LanguageModel:
@@ -203,6 +241,8 @@ def _encoder(encoder: Encoder) -> Encoder:
             return encoder.but(width=WIDTH, heads=WIDTH // HEAD, window=window, ffn__hidden=HIDDEN)
         case NFNet():
             return encoder.but(widths=(16, 16, WIDTH, WIDTH), depths=(1, 2, 1, 1), final=WIDTH, group=HEAD)
+        case ResNet():
+            return encoder.but(width=HEAD, depths=(1, 1, 1, 2), size=SIDE * encoder.patch)
         case AxialViT():
             return encoder.but(width=WIDTH, heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
         case Code():
@@ -222,6 +262,8 @@ def _policy(policy: Policy, patch: int) -> Policy:
         case AnyRes():
             (h, w), one = policy.one.size, policy.one.but(size=(side, side))
             return policy.but(one=one, pinpoints=tuple((a // h * side, b // w * side) for a, b in policy.pinpoints))
+        case Budget():
+            return policy.but(most=SIDE**2)
         case Native():
             return policy.but(least=policy.multiple**2, most=4 * SIDE * policy.multiple**2)
         case Longest():

@@ -29,7 +29,7 @@ def test_every_part_and_the_whole_must_have_been_compared(everything: dict[str, 
     llava = everything["llava-1.5-7b"]
     assert llava.rings == ("manifest", "parity") and llava.ring == "parity" and llava.difference == 3e-6
     assert llava.parameters == 7_063_427_072 and llava.reference == HF
-    assert everything["clip-vit-l-14"].rings == ("parity",)
+    assert everything["clip-vit-l-14-vision"].rings == ("parity",)
     assert everything["bakllava-7b"].rings == ()  # Mistral was not compared
     assert "parity" not in built(*PARTS)["llava-1.5-7b"].rings
 

@@ -13,6 +13,7 @@ from rich.tree import Tree
 
 from anyvlm.anatomy.parameters import Branch
 from anyvlm.cli._words import by, link, place, short
+from anyvlm.dual import DualSystem
 from anyvlm.inputs.messages import ask
 from anyvlm.match import AnySystem, MatchSystem
 from anyvlm.spec import Spec
@@ -99,6 +100,16 @@ def _parts(system: AnySystem, tree: Branch) -> Tree:
             if spec is not None:
                 _part(root, tree, path, spec)
         _grow(root, replace(tree, branches=tuple(branch for branch in tree.branches if branch.name not in parts)))
+        return root
+    if isinstance(system, DualSystem):
+        for name, tower in system.towers.items():
+            root.add(_titled(f"towers.{name}.policy", "", tower.policy))
+            of_tower = {"encoder": tower.encoder, "pool": tower.pool, "project": tower.project}
+            for part, one in of_tower.items():
+                if one is not None:
+                    _part(root, tree, f"towers.{name}.{part}", one)
+        for n, contrast in enumerate(system.contrasts):
+            _part(root, tree, f"contrasts.{n}", contrast)
         return root
     for name, stream in system.streams.items():
         root.add(_titled(f"streams.{name}.policy", "", stream.policy))

@@ -10,6 +10,7 @@ from typing import Literal, Self, overload
 import torch
 from PIL import Image
 
+from anyvlm.dual import DualSystem
 from anyvlm.errors import InputError
 from anyvlm.generate.answer import Answer, Growing, Stream
 from anyvlm.generate.device import Place, place
@@ -46,6 +47,9 @@ def load(
         raise InputError(f"'{found.name}' is an encoder alone and cannot answer; take a system with a language model.")
     if isinstance(found, MatchSystem):
         raise InputError(f"'{found.name}' answers nothing but scores: `anyvlm.load({found.name!r}).match(pictures, texts)`.")
+    if isinstance(found, DualSystem):
+        how = f"anyvlm.load({found.name!r}).classify(pictures, labels)"
+        raise InputError(f"'{found.name}' compares and does not answer: `{how}`.")
     return Model.load(found, where, remote=remote, masks=masks)
 
 

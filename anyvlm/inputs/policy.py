@@ -226,6 +226,7 @@ _PROCESSORS: dict[str, Json] = {
     "CLIPImageProcessor": _CLIP,
     "BitImageProcessor": _CLIP,
     "LlavaImageProcessor": _CLIP,
+    "ChineseCLIPImageProcessor": _CLIP,
     "SiglipImageProcessor": _CLIP | _SIGLIP,
     "BlipImageProcessor": _CLIP | {"size": {"height": 384, "width": 384}, "do_center_crop": False, "size_divisor": None},
 }
@@ -248,8 +249,8 @@ _IGNORED = {  # no effect on the pixels of one RGB picture
 def policy_from_preprocessor(config: Mapping[str, object]) -> ImagePolicy:
     """The policy that a ``preprocessor_config.json``, or the one nested in a v5 ``processor_config.json``, describes.
 
-    Processors: CLIP, SigLIP, Bit (DINOv2), Llava, BLIP, Chameleon. Raises SpecError with the name of a field that cannot be
-    honoured.
+    Processors: CLIP, SigLIP, Bit (DINOv2), Llava, BLIP, Chameleon, Chinese-CLIP. Raises SpecError naming a field that cannot
+    be honoured.
     """
     nested = config.get("image_processor")
     if isinstance(nested, Mapping):

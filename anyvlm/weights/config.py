@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from anyvlm.dual import DualSystem
 from anyvlm.errors import SpecError, WeightsError
 from anyvlm.inputs.policy import ImagePolicy, policy_from_preprocessor
 from anyvlm.inputs.template import Template
@@ -26,6 +27,7 @@ from anyvlm.weights.config_aria import aria_checkpoint, read_aria
 from anyvlm.weights.config_blip import BLIP, read_blip
 from anyvlm.weights.config_chat import gguf_template, read_template
 from anyvlm.weights.config_code import read_chameleon, read_janus
+from anyvlm.weights.config_dual import DUAL, read_dual
 from anyvlm.weights.config_grounded import read_grounded
 from anyvlm.weights.config_kosmos import read_kosmos
 from anyvlm.weights.config_language import LANGUAGE_KEYS, read_language
@@ -56,6 +58,8 @@ def read_directory(path: Path, source: Source | None = None, template: Template 
         return read_original(path, config, source, template)
     if kind == "blip":
         return read_grounded(path, config, source, template)
+    if kind in DUAL and "text_config" in config:
+        return read_dual(path, config, source)
     if kind == "llava":
         return _llava(path, config, source, template)
     if kind == "chameleon":
@@ -76,14 +80,14 @@ def read_directory(path: Path, source: Source | None = None, template: Template 
 def _ours(path: Path, source: Source) -> AnySystem:
     """A system that `weights.save` wrote; it keeps the layouts in which it can be exported."""
     system = from_json(read_json(path / "spec.json"), str(path / "spec.json"))
-    if not isinstance(system, (System, VisionSystem, MatchSystem)):
+    if not isinstance(system, (System, VisionSystem, MatchSystem, DualSystem)):
         raise SpecError(f"{path / 'spec.json'} describes a {type(system).__name__}, not a system.")
     theirs = tuple(layout for checkpoint in system.checkpoints for layout in checkpoint.layouts if layout.mounts)
     system = system.but(checkpoints=(Checkpoint(source=source, layouts=(OURS, *theirs)),), fresh=())
     if isinstance(system, VisionSystem):
         return system
     system = system.but(tokenizer=source if (path / "tokenizer.json").is_file() else None)
-    if isinstance(system, MatchSystem):
+    if isinstance(system, (MatchSystem, DualSystem)):
         return system
     return system.but(streams={name: _placed(path, name, stream) for name, stream in system.streams.items()})
 
@@ -200,7 +204,7 @@ def _vision(path: Path, config: Mapping[str, object], source: Source) -> VisionS
     nested = config.get("vision_config")
     inner = {**nested, "model_type": HALF[kind]} if kind in HALF and isinstance(nested, Mapping) else config
     if str(inner.get("model_type")) not in (*HALF.values(), "dinov2"):
-        known = ", ".join(("llava", "aria", "blip", *BLIP, *LANGUAGE_KEYS, *HALF, "dinov2"))
+        known = ", ".join(("llava", "aria", "blip", *BLIP, *LANGUAGE_KEYS, *DUAL, "dinov2"))
         raise SpecError(f"{path}: model_type '{kind}' is not known here; known are {known}.")
     tower = read_vision(inner, str(path / "config.json"))
     return VisionSystem(

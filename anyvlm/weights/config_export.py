@@ -6,6 +6,7 @@ from math import prod
 
 import torch
 
+from anyvlm.dual import DualSystem
 from anyvlm.errors import SpecError
 from anyvlm.inputs.policy import Policy, preprocessor_from_policy
 from anyvlm.inputs.tokenizer import Tokenizer
@@ -40,7 +41,7 @@ def export_config(
     system: AnySystem, layout: Layout, tokenizer: Tokenizer | None, dtype: torch.dtype
 ) -> dict[str, Json]:
     """File name -> content. Raises SpecError for a system that no class of transformers computes."""
-    if isinstance(system, MatchSystem):
+    if isinstance(system, (MatchSystem, DualSystem)):
         raise SpecError(f"The config of a {type(system).__name__} cannot be written; save it in our own form.")
     if isinstance(system, VisionSystem):
         config = write_vision(_vit(system.encoder), _keys(layout, ""))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anyvlm import registry
+from anyvlm.dual import DualSystem, Tower
 from anyvlm.errors import SpecError
 from anyvlm.inputs.policy import ImagePolicy
 from anyvlm.inputs.template import Template
@@ -117,9 +118,23 @@ def _tower(path: Path, name: str) -> _Tower:
 
 
 def _checked(path: Path, found: AnySystem, source: Source) -> _Tower:
+    if isinstance(found, DualSystem):
+        found = _eye(found)
     if not isinstance(found, VisionSystem) or not isinstance(found.encoder, ViT):
         raise SpecError(f"{path}: mm_vision_tower is not a vision tower.")
     return _Tower(found, found.encoder, found.checkpoints[0].layouts[0].mounts[0].keys, source)
+
+
+def _eye(system: DualSystem) -> AnySystem:
+    """The vision tower of a directory that holds a text tower beside it."""
+    tower, (checkpoint,) = system.towers["image"], system.checkpoints
+    keys = next(mount.keys for mount in checkpoint.layouts[0].mounts if mount.ours == "towers.image.encoder.")
+    if not isinstance(tower, Tower) or not isinstance(tower.policy, ImagePolicy) or not isinstance(tower.encoder, ViT):
+        return system
+    return VisionSystem(
+        name=system.name, encoder=tower.encoder.but(keep_cls=False), policy=tower.policy, meta=system.meta,
+        checkpoints=(checkpoint.but(layouts=vision_hf(keys)),),
+    )  # fmt: skip
 
 
 def _refuse(path: Path, ours: Mapping[str, object]) -> None:

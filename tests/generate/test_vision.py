@@ -68,4 +68,4 @@ def test_what_wants_an_answer_refuses_it_before_anything_is_fetched(tmp_path: Pa
     for words in (("ask", "What is this?"), ("chat",)):
         assert "'dinov2-small' is an encoder alone" in run(*words, "--model", "dinov2-small", env=env).sentence
     with pytest.raises(InputError, match="encoder alone"):
-        model.load("clip-vit-l-14")
+        model.load("clip-vit-l-14-vision")

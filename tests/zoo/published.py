@@ -198,19 +198,19 @@ def _dino(width: int, depth: int, heads: int) -> dict[str, object]:
 
 CLIP_L_336 = _clip(1024, 4096, 24, 16, 14, 336)
 EYE = {
-    "clip-vit-b-16": _clip(768, 3072, 12, 12, 16),
-    "clip-vit-b-32": _clip(768, 3072, 12, 12, 32),
-    "clip-vit-h-14-laion2b": _clip(1280, 5120, 32, 16, 14) | {"hidden_act": "gelu"},
-    "clip-vit-l-14": _clip(1024, 4096, 24, 16, 14),
-    "clip-vit-l-14-336": CLIP_L_336,
+    "clip-vit-b-16-vision": _clip(768, 3072, 12, 12, 16),
+    "clip-vit-b-32-vision": _clip(768, 3072, 12, 12, 32),
+    "clip-vit-h-14-laion2b-vision": _clip(1280, 5120, 32, 16, 14) | {"hidden_act": "gelu"},
+    "clip-vit-l-14-vision": _clip(1024, 4096, 24, 16, 14),
+    "clip-vit-l-14-336-vision": CLIP_L_336,
     "dinov2-small": _dino(384, 12, 6),
     "dinov2-base": _dino(768, 12, 12),
     "dinov2-large": _dino(1024, 24, 16),
     "dinov2-giant": _dino(1536, 40, 24),
-    "siglip-vit-b-16-256": _siglip(768, 3072, 12, 12, 16, 256),
-    "siglip-vit-b-16-256-multilingual": _siglip(768, 3072, 12, 12, 16, 256),
-    "siglip-vit-l-16-384": _siglip(1024, 4096, 24, 16, 16, 384),
-    "siglip-vit-so400m-14-384": _siglip(1152, 4304, 27, 16, 14, 384),
+    "siglip-vit-b-16-256-vision": _siglip(768, 3072, 12, 12, 16, 256),
+    "siglip-vit-b-16-256-multilingual-vision": _siglip(768, 3072, 12, 12, 16, 256),
+    "siglip-vit-l-16-384-vision": _siglip(1024, 4096, 24, 16, 16, 384),
+    "siglip-vit-so400m-14-384-vision": _siglip(1152, 4304, 27, 16, 14, 384),
 }
 
 LLAVA = {
@@ -221,7 +221,7 @@ LLAVA = {
     "llava-med": (MISTRAL_V0_2, CLIP_L_336),
     "llava-pp-llama3-8b": (LLAMA_3, CLIP_L_336),
     "llava-pp-phi3-mini": (PHI_3, CLIP_L_336),
-    "maya": (AYA, EYE["siglip-vit-b-16-256-multilingual"] | {"vision_use_head": False}),
+    "maya": (AYA, EYE["siglip-vit-b-16-256-multilingual-vision"] | {"vision_use_head": False}),
     "palo-7b": (LLAMA_7B, CLIP_L_336),
     "palo-13b": (LLAMA_13B, CLIP_L_336),
     "sharegpt4v-7b": (LLAMA_7B, CLIP_L_336),

@@ -20,6 +20,7 @@ from tokenizers import decoders, models, pre_tokenizers
 from torch.nn.functional import cross_entropy
 
 from anyvlm import registry
+from anyvlm.dual import DualSystem
 from anyvlm.errors import InputError
 from anyvlm.inputs.collate import collate
 from anyvlm.inputs.messages import Message, Picture
@@ -31,7 +32,7 @@ from anyvlm.match import AnySystem, MatchSystem
 from anyvlm.seq import Kind
 from anyvlm.spec import from_json, to_json
 from anyvlm.system import VLM, Batch, Checkpoint, System, VisionSystem
-from anyvlm.tiny import tiny, tiny_match, tiny_vision
+from anyvlm.tiny import tiny, tiny_dual, tiny_match, tiny_vision
 from anyvlm.train.loop import trainable
 from anyvlm.train.lora import add_lora
 from anyvlm.weights.load import Loaded, load_module, load_system
@@ -61,6 +62,8 @@ def built(name: str) -> VLM:
 def shrunk(system: AnySystem) -> AnySystem:
     if isinstance(system, MatchSystem):
         return tiny_match(system)
+    if isinstance(system, DualSystem):
+        return tiny_dual(system)
     return tiny_vision(system) if isinstance(system, VisionSystem) else small(system.name)
 
 
@@ -318,7 +321,7 @@ def test_export_gives_back_what_was_loaded(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [
-    "llava-1.5-7b", "bakllava-7b", "llava-pp-phi3-mini", "aya-23-8b", "siglip-vit-l-16-384", "mpt-7b",
+    "llava-1.5-7b", "bakllava-7b", "llava-pp-phi3-mini", "aya-23-8b", "siglip-vit-l-16-384-vision", "mpt-7b",
     "redpajama-incite-base-3b",
 ])  # fmt: skip
 def test_exported_files(name: str, tmp_path: Path) -> None:

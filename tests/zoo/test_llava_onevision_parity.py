@@ -121,7 +121,7 @@ def test_logits_and_greedy_tokens(tied: bool, tmp_path: Path) -> None:
     ("llava-onevision-7b-ov", _qwen(3584, 18944, 28, 28, 4, 152128)),
 ])  # fmt: skip
 def test_full_size_names(name: str, text: dict[str, object]) -> None:
-    eye = EYE["siglip-vit-so400m-14-384"] | {"num_hidden_layers": 26, "vision_use_head": False}
+    eye = EYE["siglip-vit-so400m-14-384-vision"] | {"num_hidden_layers": 26, "vision_use_head": False}
     tied = bool(text["tie_word_embeddings"])
     with torch.device("meta"):
         model = hf.LlavaOnevisionForConditionalGeneration(

@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anyvlm.errors import InputError
-from anyvlm.parts.attention import attend
 from anyvlm.parts.features import Encoder, Features, Grid
 from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.init import normal
 from anyvlm.parts.norm import LayerNorm
+from anyvlm.parts.prenorm import NormLast, PreNorm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,8 @@ class ViT(Encoder):
     embeddings; () is the last one after the final norm. `cls`: it has a class token; `keep_cls`: that token is returned as
     the first row; `skip`: so many of the first patches are left out (Maya's tower drops the first, as if it were a class
     token). `norm_last`: the norms of a block stand behind attention and feed-forward, before the sum (EVA2-CLIP-E).
-    `resize`: other sizes than `size` interpolate the position table, else they are refused.
+    `resize`: other sizes than `size` interpolate the position table, else they are refused; `antialias`: bilinear, and smoothed
+    where the table shrinks (SigLIP 2 NaFlex), else bicubic (DINOv2).
     """
 
     width: int
@@ -47,6 +48,7 @@ class ViT(Encoder):
     layer_scale: bool = False
     norm_last: bool = False
     resize: bool = False
+    antialias: bool = False
     layers: tuple[int, ...] = ()
 
     @property
@@ -72,46 +74,15 @@ class ViT(Encoder):
         return ViTEncoder(self)
 
     @property
+    def block(self) -> PreNorm:
+        """Each of its blocks."""
+        block = NormLast if self.norm_last else PreNorm
+        return block(heads=self.heads, ffn=self.ffn, norm=self.norm, layer_scale=self.layer_scale)
+
+    @property
     def runs(self) -> int:
         """Blocks that must be computed for `layers`; later ones are only kept for export."""
         return max((layer if layer >= 0 else self.depth + 1 + layer for layer in self.layers), default=self.depth)
-
-
-class _Attention(nn.Module):
-    def __init__(self, spec: ViT) -> None:
-        super().__init__()
-        self.heads = spec.heads
-        self.qkv, self.o = nn.Linear(spec.width, 3 * spec.width), nn.Linear(spec.width, spec.width)
-
-    def forward(self, x_BnD: Tensor) -> Tensor:
-        q, k, v = self.qkv(x_BnD).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, H, n, h)
-        out: Tensor = self.o(attend(q, k, v).transpose(1, 2).flatten(2))
-        return out
-
-
-class _Block(nn.Module):
-    def __init__(self, spec: ViT) -> None:
-        super().__init__()
-        self.norm1, self.norm2 = spec.norm.build(spec.width), spec.norm.build(spec.width)
-        self.attn, self.ffn = _Attention(spec), spec.ffn.build(spec.width)
-        if spec.layer_scale:
-            self.scale1, self.scale2 = nn.Parameter(torch.ones(spec.width)), nn.Parameter(torch.ones(spec.width))
-        self.layer_scale = spec.layer_scale
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.layer_scale:
-            x = torch.addcmul(x, self.scale1, self.attn(self.norm1(x)))
-            return torch.addcmul(x, self.scale2, self.ffn(self.norm2(x)))
-        x = x + self.attn(self.norm1(x))
-        out: Tensor = x + self.ffn(self.norm2(x))
-        return out
-
-
-class _NormLastBlock(_Block):
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.norm1(self.attn(x))
-        out: Tensor = x + self.norm2(self.ffn(x))
-        return out
 
 
 class ViTEncoder(nn.Module):
@@ -126,8 +97,7 @@ class ViTEncoder(nn.Module):
             self.cls = normal(spec.width, std=0.02)
         if spec.pre_norm:
             self.norm_pre = spec.norm.build(spec.width)
-        block = _NormLastBlock if spec.norm_last else _Block
-        self.blocks = nn.ModuleList(block(spec) for _ in range(spec.depth))
+        self.blocks = nn.ModuleList(spec.block.build(spec.width) for _ in range(spec.depth))
         if spec.post_norm:
             self.norm = spec.norm.build(spec.width)
 
@@ -158,11 +128,12 @@ class ViTEncoder(nn.Module):
         return rows.reshape(len(x_BnC), -1, spec.out)
 
     def positions(self, h: int, w: int) -> Tensor:
-        """Position table for a grid of h x w patches, interpolated (bicubic, as DINOv2) where it was learned for another."""
+        """Position table for a grid of h x w patches, interpolated where it was learned for another."""
         spec, side = self.spec, self.spec.size // self.spec.patch
         if (h, w) == (side, side):
             return self.pos
         head, table = self.pos[: int(spec.cls)], self.pos[int(spec.cls) :]
+        mode = "bilinear" if spec.antialias else "bicubic"
         square = table.float().reshape(1, side, side, -1).permute(0, 3, 1, 2)
-        out = F.interpolate(square, size=(h, w), mode="bicubic", align_corners=False)
+        out = F.interpolate(square, size=(h, w), mode=mode, align_corners=False, antialias=spec.antialias)
         return torch.cat([head, out.permute(0, 2, 3, 1).reshape(h * w, -1).to(head.dtype)])

@@ -1,0 +1,200 @@
+"""`DualModel`: a loaded system of towers. Pictures and texts in; points, likeness and probabilities out.
+
+Shape letters: I pictures, J texts or labels, B items, C values per patch, E width of the shared space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from anyvlm.dual import Dual, DualSystem, Softmax, TextTower, Tower
+from anyvlm.errors import InputError
+from anyvlm.generate.device import Place
+from anyvlm.generate.prepack import prepack
+from anyvlm.inputs.image import ImageSource, read_image
+from anyvlm.inputs.text import WordsBatch
+from anyvlm.inputs.tokenizer import Tokenizer
+from anyvlm.parts.features import still
+from anyvlm.system import Pixels
+from anyvlm.weights.load import load_module, load_tokenizer
+
+Images = ImageSource | list[ImageSource] | tuple[ImageSource, ...]
+Array = npt.NDArray[np.float32]
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Points:
+    """Points of length 1, (I, E) of pictures and (J, E) of texts. `cut`: number of a text -> tokens that did not fit."""
+
+    images: Tensor | None = None
+    texts: Tensor | None = None
+    cut: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Of every picture and every text (I, J): cosine of their points, and the probability that they belong together.
+
+    Where the system was trained with a softmax, each line of `probability` is a choice among the texts and sums to 1; where
+    with a sigmoid, each pair stands alone. `cut`: as in `Points`.
+    """
+
+    cosine: Tensor
+    probability: Tensor
+    cut: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Classes(Fit):
+    """The same for labels (I, J): `best` is the likeliest label of every picture. `cut`: number of a label."""
+
+    labels: tuple[str, ...] = ()
+
+    @property
+    def best(self) -> tuple[str, ...]:
+        """One label for each picture."""
+        return tuple(self.labels[place] for place in self.probability.argmax(1).tolist())
+
+
+class DualModel:
+    """A system of towers with its weights, preprocessing and tokenizer. `module` is an ordinary nn.Module."""
+
+    def __init__(
+        self, system: DualSystem, module: Dual, tokenizer: Tokenizer | None, where: Place, *, remote: bool = False
+    ) -> None:
+        self.system, self.module, self.tokenizer, self.place, self.remote = system, module.eval(), tokenizer, where, remote
+
+    @classmethod
+    def load(cls, system: DualSystem, where: Place, *, remote: bool = False) -> Self:
+        """With the weights of the system's checkpoints and its tokenizer, fetched if need be."""
+        module = load_module(system, device=where.device, dtype=where.dtype)
+        assert isinstance(module, Dual)
+        prepack(module)
+        return cls(system, module, load_tokenizer(system), where, remote=remote)
+
+    # Jobs -------------------------------------------------------------------------------------------------------------
+
+    def embed(
+        self, images: Images | None = None, texts: str | Sequence[str] | None = None, *, batch: int = BATCH
+    ) -> Points:
+        """Points of pictures, of texts or of both, `batch` at a time. Raises InputError."""
+        if images is None and texts is None:
+            raise InputError("There is nothing to embed; give pictures, texts or both.")
+        seen = None if images is None else self.point_images(images, batch=batch)
+        read, cut = (None, dict[int, int]()) if texts is None else self._point_texts(_lines(texts), batch)
+        return Points(seen, read, cut)
+
+    def scores(self, images: Images, texts: str | Sequence[str], *, batch: int = BATCH) -> Fit:
+        """How well every picture fits every text. Raises InputError."""
+        points = self.embed(images, texts, batch=batch)
+        assert points.images is not None and points.texts is not None
+        return Fit(*self._compared(points.images, points.texts), points.cut)
+
+    def classify(
+        self, images: Images, labels: Sequence[str], *, templates: Sequence[str] | None = None, batch: int = BATCH
+    ) -> Classes:
+        """Which label each picture has.
+
+        `templates`: sentences with {} for the label, whose points are averaged; the system's own if None. Raises InputError
+        for no labels, for one where the system chooses among them, and for a label given twice.
+        """
+        names = self.check_labels(labels)
+        points, cut = self.point_labels(names, templates, batch=batch)
+        return Classes(*self._compared(self.point_images(images, batch=batch), points), cut, names)
+
+    # Steps ------------------------------------------------------------------------------------------------------------
+
+    def check_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """The labels as they are. Raises InputError as `classify` does."""
+        names = (labels,) if isinstance(labels, str) else tuple(labels)
+        if not names or not all(isinstance(name, str) and name.strip() for name in names):
+            raise InputError("There are no labels, or one is empty; give at least two, none of them empty.")
+        if twice := next((name for n, name in enumerate(names) if name in names[:n]), None):
+            raise InputError(f"The label '{twice}' is given twice; leave one out.")
+        if len(names) == 1 and isinstance(self.system.contrasts[0], Softmax):
+            raise InputError(
+                f"'{self.system.name}' chooses among labels, so that one alone always has probability 1; give at least two."
+            )
+        return names
+
+    def point_labels(
+        self, labels: Sequence[str], templates: Sequence[str] | None = None, *, batch: int = BATCH
+    ) -> tuple[Tensor, dict[int, int]]:
+        """Points (J, E) of labels, each the mean over the templates, of length 1; and which labels lost tokens."""
+        around = (self._text_tower().policy.prompt,) if templates is None else tuple(templates)
+        if not around or any("{}" not in one for one in around):
+            raise InputError("A template must hold {} where the label goes, such as 'a photo of a {}.'; give at least one.")
+        lines = [one.replace("{}", label) for label in labels for one in around]
+        points, cut = self._point_texts(lines, batch)
+        mean_JE = F.normalize(points.unflatten(0, (-1, len(around))).mean(1), dim=-1)
+        lost = dict[int, int]()
+        for line, tokens in cut.items():
+            lost[line // len(around)] = max(tokens, lost.get(line // len(around), 0))
+        return mean_JE, lost
+
+    def point_images(self, images: Images, *, batch: int = BATCH) -> Tensor:
+        """Points (I, E) of pictures."""
+        several = images if isinstance(images, (list, tuple)) else (images,)
+        if not several:
+            raise InputError("There are no pictures; give at least one.")
+        policy, parts = self._tower("image").policy, []
+        for start in range(0, len(several), batch):
+            some = [read_image(image, remote=self.remote) for image in several[start : start + batch]]
+            parts.append(self.point_arrays([policy.arrays(image)[0] for image in some]))
+        return torch.cat(parts)
+
+    @torch.inference_mode()
+    def point_arrays(self, arrays: Sequence[Array], modality: str = "image") -> Tensor:
+        """Points (B, E) of arrays (3, h, w) that the policy of that tower made, all at once."""
+        encoder = self._tower(modality).encoder
+        grids = [encoder.grid(*array.shape[1:]) for array in arrays]
+        order = sorted(range(len(arrays)), key=grids.__getitem__)  # those of one size are computed together
+        x_NC = torch.cat([still(torch.from_numpy(arrays[n]), encoder) for n in order]).to(self.place.device)
+        points = self.module.points(modality, Pixels(x_NC, tuple(grids[n] for n in order)))
+        return torch.empty_like(points).index_copy(0, torch.tensor(order, device=points.device), points).float()
+
+    @torch.inference_mode()
+    def _point_texts(self, lines: Sequence[str], batch: int) -> tuple[Tensor, dict[int, int]]:
+        if self.tokenizer is None:
+            raise InputError(f"'{self.system.name}' has no tokenizer; give a directory that holds one.")
+        policy, tokenizer = self._text_tower().policy, self.tokenizer
+        ids = [policy.encode(tokenizer, line) for line in lines]
+        parts = []
+        for start in range(0, len(ids), batch):
+            words = policy.collate(tokenizer, ids[start : start + batch])
+            seen_BT = None if words.seen_BT is None else words.seen_BT.to(self.place.device)
+            parts.append(self.module.points("text", WordsBatch(words.ids_BT.to(self.place.device), seen_BT)).float())
+        return torch.cat(parts), {n: each.lost for n, each in enumerate(ids) if each.lost}
+
+    @torch.inference_mode()
+    def _compared(self, images_IE: Tensor, texts_JE: Tensor) -> tuple[Tensor, Tensor]:
+        contrast = self.module.contrast()
+        return images_IE @ texts_JE.T, contrast.probabilities(contrast.logits(images_IE, texts_JE).float())
+
+    def _tower(self, modality: str) -> Tower:
+        tower = self.system.towers.get(modality)
+        if not isinstance(tower, Tower):
+            raise InputError(f"'{self.system.name}' has no tower for {modality}; it has {', '.join(self.system.towers)}.")
+        return tower
+
+    def _text_tower(self) -> TextTower:
+        tower = self.system.towers.get("text")
+        if not isinstance(tower, TextTower):
+            raise InputError(f"'{self.system.name}' reads no texts; it has towers for {', '.join(self.system.towers)}.")
+        return tower
+
+
+def _lines(texts: str | Sequence[str]) -> list[str]:
+    lines = [texts] if isinstance(texts, str) else list(texts)
+    if not lines:
+        raise InputError("There are no texts; give at least one.")
+    return lines

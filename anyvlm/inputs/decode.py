@@ -1,0 +1,86 @@
+"""Many pictures decoded and made into pixels by worker processes, in order, while the one that asked computes.
+
+Nothing here imports torch, so that a worker is up in a moment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from anyvlm.errors import InputError
+from anyvlm.inputs.image import LIMITS, read_image
+from anyvlm.inputs.policy import Array, Policy
+
+AHEAD = 8
+"""Pictures in work for every worker."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A picture's arrays and the digest of its file; or why there are none. Arrays of a picture whose digest was known: ()."""
+
+    path: str
+    digest: str = ""
+    arrays: tuple[Array, ...] = ()
+    error: str = ""
+
+
+def decode(path: str, policy: Policy, known: frozenset[str] = frozenset()) -> Decoded:
+    """One picture. What is wrong with it is said, not raised."""
+    try:
+        data = _read(path)
+        digest = hashlib.sha256(data).hexdigest()
+        if digest in known:
+            return Decoded(path, digest)
+        return Decoded(path, digest, tuple(policy.arrays(read_image(data))))
+    except InputError as error:
+        return Decoded(path, error=str(error).replace("The image data", f"'{path}'"))
+
+
+def _read(path: str) -> bytes:
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"There is no file '{path}'.")
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(LIMITS.encoded + 1)
+    except OSError as error:
+        raise InputError(f"'{path}' cannot be read: {error.strerror}.") from None
+    if not data:
+        raise InputError(f"'{path}' is empty (0 bytes).")
+    if len(data) > LIMITS.encoded:
+        raise InputError(f"'{path}' has more than the allowed {LIMITS.encoded / 1e6:g} MB; make it smaller.")
+    return data
+
+
+def decoded(
+    paths: Iterable[str], policy: Policy, *, workers: int = 0, known: frozenset[str] = frozenset()
+) -> Iterator[Decoded]:
+    """All pictures in order. `workers`: processes; 0 decodes here. `known`: digests of files that need not be decoded."""
+    if workers <= 0:
+        yield from (decode(path, policy, known) for path in paths)
+        return
+    waiting: deque[Future[Decoded]] = deque()
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        try:
+            for path in paths:
+                waiting.append(pool.submit(decode, path, policy, known))
+                if len(waiting) >= AHEAD * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def workers_for(pictures: int) -> int:
+    """As many processes as pay: none for a few pictures, since each takes half a second to start."""
+    return 0 if pictures < 64 else min(8, os.cpu_count() or 1)

@@ -1,0 +1,101 @@
+"""Contrastive losses over all pairs of a batch, of which no matrix (B, B) is ever kept.
+
+The gradient is computed with the loss, chunk by chunk, while the logits of the chunk are there: two passes for a softmax over
+both directions (its sums must be known first), one for a sigmoid. Sources: CLIP (2103.00020), SigLIP (2303.15343).
+Shape letters: B pairs, E width, c pairs of a chunk.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+CHUNK = 1024
+"""Lines of logits that exist at a time."""
+
+
+class _Context(Protocol):
+    saved_tensors: tuple[Tensor, ...]
+
+    def save_for_backward(self, *tensors: Tensor) -> None: ...
+
+
+def info_nce(a_BE: Tensor, b_BE: Tensor, scale: Tensor, chunk: int = CHUNK) -> Tensor:
+    """Mean cross-entropy of every item's partner among all items of the other side, averaged over both directions.
+
+    Points are of length 1; logits are `scale` times cosine, computed in fp32.
+    """
+    loss: Tensor = _InfoNCE.apply(a_BE, b_BE, scale, chunk)  # type: ignore[no-untyped-call]
+    return loss
+
+
+def sigmoid(a_BE: Tensor, b_BE: Tensor, scale: Tensor, bias: Tensor, chunk: int = CHUNK) -> Tensor:
+    """-log sigmoid(z) of partners and -log sigmoid(-z) of all others, z = scale * cosine + bias, summed and divided by B."""
+    loss: Tensor = _Sigmoid.apply(a_BE, b_BE, scale, bias, chunk)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _InfoNCE(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: _Context, a_BE: Tensor, b_BE: Tensor, scale: Tensor, chunk: int) -> Tensor:
+        a, b, s, B = a_BE.float(), b_BE.float(), scale.float(), len(a_BE)
+        rows, columns = a.new_empty(B), a.new_full((B,), -torch.inf)
+        for start in range(0, B, chunk):
+            logits = (a[start : start + chunk] * s) @ b.T
+            rows[start : start + chunk] = logits.logsumexp(1)
+            columns = torch.logaddexp(columns, logits.logsumexp(0))
+        partner = (a * b).sum(1) * s
+        loss = ((rows + columns) / 2 - partner).mean()
+        grad_a, grad_b, grad_s = torch.empty_like(a), torch.zeros_like(b), torch.zeros_like(s)
+        for start in range(0, B, chunk):
+            some = a[start : start + chunk]
+            logits = (some * s) @ b.T
+            share = (logits - rows[start : start + chunk, None]).exp_()
+            share += logits.sub_(columns).exp_()
+            share *= 0.5 / B
+            share.diagonal(start).sub_(1 / B)
+            grad_a[start : start + chunk] = share @ b
+            grad_b.addmm_(share.T, some)
+        grad_s = (grad_a * a).sum()
+        ctx.save_for_backward((grad_a * s).to(a_BE.dtype), (grad_b * s).to(b_BE.dtype), grad_s.to(scale.dtype))
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: _Context, grad: Tensor) -> tuple[Tensor | None, ...]:
+        a, b, s = ctx.saved_tensors
+        return a * grad, b * grad, s * grad, None
+
+
+class _Sigmoid(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: _Context, a_BE: Tensor, b_BE: Tensor, scale: Tensor, bias: Tensor, chunk: int) -> Tensor:
+        a, b, s, t, B = a_BE.float(), b_BE.float(), scale.float(), bias.float(), len(a_BE)
+        loss, grad_t = a.new_zeros(()), a.new_zeros(())
+        grad_a, grad_b = torch.empty_like(a), torch.zeros_like(b)
+        for start in range(0, B, chunk):
+            some = a[start : start + chunk]
+            z = torch.addmm(t.expand(B), some * s, b.T)
+            partner = z.diagonal(start)
+            loss += F.softplus(z).sum() - partner.sum()
+            share = z.sigmoid_()
+            share.diagonal(start).sub_(1)
+            share /= B
+            grad_t += share.sum()
+            grad_a[start : start + chunk] = share @ b
+            grad_b.addmm_(share.T, some)
+        grad_s = (grad_a * a).sum()
+        ctx.save_for_backward(
+            (grad_a * s).to(a_BE.dtype), (grad_b * s).to(b_BE.dtype), grad_s.to(scale.dtype), grad_t.to(bias.dtype)
+        )
+        return loss / B
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: _Context, grad: Tensor) -> tuple[Tensor | None, ...]:
+        a, b, s, t = ctx.saved_tensors
+        return a * grad, b * grad, s * grad, t * grad, None

@@ -1,0 +1,129 @@
+"""Pools: the rows of an item -> one vector. A tower of a system of towers ends in one, and in a map into the shared space.
+
+Shape letters: B items, R rows of each, D width, E width of the shared space, H heads, h head width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from anyvlm.parts.attention import attend
+from anyvlm.parts.bert import CrossAttention
+from anyvlm.parts.ffn import GLU, MLP
+from anyvlm.parts.init import normal
+from anyvlm.parts.norm import LayerNorm
+from anyvlm.spec import Spec
+
+
+class Pool(Spec):
+    """Contract of pools: rows (B, R, width) -> (B, width)."""
+
+    def build(self, width: int) -> nn.Module:
+        """The module: forward(x_BRD, seen_BR) -> x_BD. `seen_BR`: False on rows that pad; None: there are none."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pick(Pool):
+    """One of the rows (`first`: a class token; `last` that is no padding: the end of a text), or the `mean` of all."""
+
+    row: Literal["first", "last", "mean"]
+
+    def build(self, width: int) -> nn.Module:
+        """The module; it has no parameters."""
+        return PickModule(self)
+
+
+class PickModule(nn.Module):
+    """Padding stands behind."""
+
+    def __init__(self, spec: Pick) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def forward(self, x_BRD: Tensor, seen_BR: Tensor | None = None) -> Tensor:
+        """Rows (B, R, D) -> (B, D)."""
+        if self.spec.row == "first":
+            return x_BRD[:, 0]
+        if seen_BR is None:
+            return x_BRD[:, -1] if self.spec.row == "last" else x_BRD.mean(1)
+        if self.spec.row == "last":
+            return x_BRD[torch.arange(len(x_BRD), device=x_BRD.device), seen_BR.sum(1) - 1]
+        share_BR = seen_BR / seen_BR.sum(1, keepdim=True)
+        return (x_BRD * share_BR[..., None].to(x_BRD.dtype)).sum(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe(Pool):
+    """A learned vector looks at all rows; a feed-forward layer of what it saw, normed, is added (SigLIP's "MAP" head)."""
+
+    heads: int
+    ffn: MLP | GLU
+    norm: LayerNorm
+
+    def build(self, width: int) -> nn.Module:
+        """The module."""
+        return ProbeModule(self, width)
+
+
+class ProbeModule(nn.Module):
+    """Parameters: probe, attn, norm, ffn."""
+
+    def __init__(self, spec: Probe, width: int) -> None:
+        super().__init__()
+        self.probe = normal(width, std=0.02)
+        self.attn, self.norm = CrossAttention(width, spec.heads, width), spec.norm.build(width)
+        self.ffn = spec.ffn.build(width)
+
+    def forward(self, x_BRD: Tensor, seen_BR: Tensor | None = None) -> Tensor:
+        """Rows (B, R, D) -> (B, D); no row is padding."""
+        x = self.attn(self.probe.expand(len(x_BRD), 1, -1), *self.attn.keys(x_BRD))
+        out: Tensor = (x + self.ffn(self.norm(x)))[:, 0]
+        return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanProbe(Pool):
+    """The mean of the rows looks at itself and at all `rows`, each with a learned place (CLIP's ResNets).
+
+    What the heads saw is side by side; the map into the shared space behind it is the attention's own last layer.
+    """
+
+    heads: int
+    rows: int
+
+    def build(self, width: int) -> nn.Module:
+        """The module."""
+        return MeanProbeModule(self, width)
+
+
+class MeanProbeModule(nn.Module):
+    """Parameters: pos, q, kv."""
+
+    def __init__(self, spec: MeanProbe, width: int) -> None:
+        super().__init__()
+        self.heads = spec.heads
+        self.pos = normal(spec.rows + 1, width, std=width**-0.5)
+        self.q, self.kv = nn.Linear(width, width), nn.Linear(width, 2 * width)
+
+    def forward(self, x_BRD: Tensor, seen_BR: Tensor | None = None) -> Tensor:
+        """Rows (B, R, D) -> (B, D); no row is padding."""
+        x = torch.cat([x_BRD.mean(1, keepdim=True), x_BRD], 1) + self.pos
+        q_BH1h = self.q(x[:, :1]).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        k, v = self.kv(x).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        return attend(q_BH1h, k, v).transpose(1, 2).flatten(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear(Spec):
+    """A linear map into the shared space."""
+
+    bias: bool = False
+
+    def build(self, width: int, shared: int) -> nn.Module:
+        """The module."""
+        return nn.Linear(width, shared, bias=self.bias)
