@@ -4,8 +4,9 @@
     python -m anyvlm.train.pocket --out runs/small --share 0.05             # a twentieth of the updates
 
 Stage "look" needs no language model: in every picture it pools the connector's rows under each icon, shape or letter and
-pulls them to the language model's own embeddings of that name and of how many of its kind there are. "converse" and
-"again" then train on conversations with several questions per picture, so that the 64 rows of a picture are paid for once.
+pulls them to the language model's own embeddings of that name and of how many of its kind there are. "converse" then
+trains on conversations with several questions per picture, so that the 64 rows of a picture are paid for once, and "join"
+the language model alone on putting letters together.
 """
 
 from __future__ import annotations
@@ -64,11 +65,10 @@ SHARES: dict[str, dict[str, float]] = {
         "single": 0.19, "grid": 0.08, "scatter": 0.06, "places": 0.1, "copies": 0.2, "shapes": 0.03, "reading": 0.24,
         "easy_vqa": 0.03, "chat": 0.05, "letters": 0.02,
     },
-}  # fmt: skip
-SHARES["again"] = SHARES["converse"]
-SHARES["join"] = {
-    "joined": 0.45, "invented": 0.2, "reading": 0.1, "single": 0.06, "copies": 0.07, "places": 0.05, "chat": 0.04,
-    "easy_vqa": 0.03,
+    "join": {
+        "joined": 0.45, "invented": 0.2, "reading": 0.1, "single": 0.06, "copies": 0.07, "places": 0.05, "chat": 0.04,
+        "easy_vqa": 0.03,
+    },
 }  # fmt: skip
 """How often each generator is drawn, by stage."""
 
