@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from anyvlm.errors import SpecError
 from anyvlm.inputs.boxes import Boxes
+from anyvlm.inputs.film import Film
 from anyvlm.inputs.markup import Markup
 from anyvlm.inputs.policy import ImagePolicy, Policy
 from anyvlm.inputs.reach import Reach
@@ -39,7 +40,8 @@ class Stream(Spec):
     `join`: puts the rows of all arrays of a picture together, where that takes more than one after another. `markup`:
     tokens of text among the rows. `reach`: the rows do not go into the sequence but into a memory of the stream's name,
     which the language model's inserts read; a picture then takes one place, and is seen by the text behind it, up to the
-    next picture ("last": Flamingo) or up to the next picture that text stands before ("group": Llama 3.2).
+    next picture ("last": Flamingo) or up to the next picture that text stands before ("group": Llama 3.2). `film`: how
+    videos go in by the same parts, where they do. `most`: the most pictures of a conversation, where there is a limit.
     """
 
     policy: Policy
@@ -49,18 +51,27 @@ class Stream(Spec):
     markup: Markup | None = None
     reach: Reach | None = None
     several: Policy | None = None
+    film: Film | None = None
+    most: int | None = None
     kind: Kind = Kind.IMAGE
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """What rows of pictures stand for, then what those of videos do."""
+        return (self.kind, Kind.VIDEO) if self.film else (self.kind,)
 
     def policy_among(self, pictures: int) -> Policy:
         """The policy for each of so many pictures of a conversation."""
         return self.several if self.several and pictures > 1 else self.policy
 
     def patches(self, cut: Cut) -> tuple[Grid, ...]:
-        """Grids of patches the encoder reads of a picture, one for every array."""
+        """Grids of patches the encoder reads: of a picture one for every array, of a video one for all its frames."""
+        if cut.frames:
+            return (self.encoder.grid(*cut.sizes[0], len(cut.frames)),)
         return tuple(self.encoder.grid(h, w) for h, w in cut.sizes)
 
     def rows(self, cut: Cut) -> tuple[Grid, ...]:
-        """Grids of the rows that a picture gives the sequence: the count law, from sizes alone."""
+        """Grids of the rows that a picture or video gives the sequence: the count law, from sizes alone."""
         grids = tuple(self.connector.count(self.encoder.rows(grid)) for grid in self.patches(cut))
         return self.join.count(cut, grids) if self.join else grids
 
@@ -199,7 +210,7 @@ class VisionSystem(Spec):
 
 @dataclass(frozen=True)
 class Pixels:
-    """Flattened patches (N, C) of all arrays of one stream, their grids of patches, and how every picture was cut.
+    """Flattened patches (N, C) of all arrays of one stream, their grids of patches, and how every picture and video was cut.
 
     reaches: of a stream that goes into a memory, per picture the row of the batch and the tokens [start, stop) that see it.
     """
@@ -262,7 +273,8 @@ class VLM(nn.Module):
             if self.spec.streams[name].reach:
                 memory[name] = _memory(rows, batch.media[name], batch.ids_BT.shape)
                 continue
-            at_BT = batch.kind_BT == self.spec.streams[name].kind
+            kinds = torch.tensor(self.spec.streams[name].kinds, device=batch.kind_BT.device)
+            at_BT = torch.isin(batch.kind_BT, kinds)
             if int(at_BT.sum()) != len(rows.x_ND):
                 raise ValueError(f"stream '{name}': {int(at_BT.sum())} places in the plan for {len(rows.x_ND)} rows")
             x_BTD = x_BTD.masked_scatter(at_BT[..., None], rows.x_ND.to(x_BTD.dtype))
@@ -278,7 +290,7 @@ def _memory(rows: Features, media: Pixels, shape: tuple[int, ...]) -> Memory:
     """The rows of all pictures of every sample side by side, and the tokens that see them."""
     B, T = shape
     each, grids = iter(rows.items()), iter(rows.grids)
-    pictures = [torch.cat(list(islice(each, sum(1 for _ in islice(grids, len(cut.sizes)))))) for cut in media.cuts]
+    pictures = [torch.cat(list(islice(each, sum(1 for _ in islice(grids, cut.items))))) for cut in media.cuts]
     filled = [sum(len(x) for x, (row, _, _) in zip(pictures, media.reaches, strict=True) if row == b) for b in range(B)]
     x_BSD = rows.x_ND.new_zeros(B, max(filled), rows.x_ND.shape[1])
     seen_BTS = torch.zeros(B, T, max(filled), dtype=torch.bool, device=x_BSD.device)

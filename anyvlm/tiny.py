@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from anyvlm.errors import SpecError
+from anyvlm.inputs.film import Film
 from anyvlm.inputs.mosaic import Mosaic
 from anyvlm.inputs.native import Native
 from anyvlm.inputs.policy import ImagePolicy, Policy
@@ -89,8 +90,13 @@ def _stream(stream: Stream) -> Stream:
     return stream.but(
         encoder=_encoder(stream.encoder), policy=_policy(stream.policy, stream.encoder.patch),
         several=stream.several and _policy(stream.several, stream.encoder.patch),
-        connector=_connector(stream.connector),
+        connector=_connector(stream.connector), film=stream.film and _film(stream.film, stream.encoder.patch),
     )  # fmt: skip
+
+
+def _film(film: Film, patch: int) -> Film:
+    """A few frames."""
+    return film.but(policy=_policy(film.policy, patch), sampler__most=4)
 
 
 def _encoder(encoder: Encoder) -> Encoder:
@@ -118,7 +124,7 @@ def _policy(policy: Policy, patch: int) -> Policy:
             (h, w), one = policy.one.size, policy.one.but(size=(side, side))
             return policy.but(one=one, pinpoints=tuple((a // h * side, b // w * side) for a, b in policy.pinpoints))
         case Native():
-            return policy.but(least=policy.multiple**2, most=4 * SIDE * policy.multiple**2)
+            return policy.but(least=policy.multiple**2, most=4 * SIDE * policy.multiple**2, budget=None)
         case Mosaic():
             tiles = policy.longest // policy.one.size[0]
             return policy.but(one=policy.one.but(size=(side, side)), longest=tiles * side)

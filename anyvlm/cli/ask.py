@@ -1,4 +1,4 @@
-"""`anyvlm ask`: pictures and a question in, an answer out, word by word."""
+"""`anyvlm ask`: pictures, videos and a question in, an answer out, word by word."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from anyvlm.cli._options import (
     MAX_TOKENS,
     Device,
     Dtype,
+    Fps,
+    Frames,
     Json,
     MaxTokens,
     Model,
@@ -22,6 +24,7 @@ from anyvlm.cli._options import (
     Temperature,
     TopK,
     TopP,
+    Videos,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +38,9 @@ def ask(
             metavar="[IMAGE]... QUESTION", help="Pictures (files; - reads one from stdin), then the question in quotes."
         ),
     ],
+    video: Videos = None,
+    fps: Fps = None,
+    frames: Frames = None,
     model: Model = DEFAULT_MODEL,
     json: Json = False,
     remote: Remote = False,
@@ -47,12 +53,12 @@ def ask(
     device: Device = None,
     dtype: Dtype = None,
 ) -> None:
-    """Ask a question about pictures, or about none.
+    """Ask a question about pictures and videos, or about none.
 
     Example: anyvlm ask cat.png "What is in the picture?"
     """
     begin = time.perf_counter()
-    from anyvlm.cli._pictures import conversation, picture
+    from anyvlm.cli._pictures import conversation, picture, videos
     from anyvlm.errors import InputError
 
     *images, question = words
@@ -60,7 +66,8 @@ def ask(
         raise InputError("The question is empty; it is the last word of the command.")
     if os.path.isfile(question):
         raise InputError(f"The last word must be the question, but '{question}' is a file; add a question in quotes.")
-    messages = conversation([picture(image, remote=remote) for image in images], question, system)
+    moving = videos(video, remote=remote, fps=fps, frames=frames)
+    messages = conversation([*(picture(image, remote=remote) for image in images), *moving], question, system)
 
     from anyvlm.generate.model import load  # torch comes with it: a missing picture is told sooner
     from anyvlm.generate.sampling import Sampling

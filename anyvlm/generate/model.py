@@ -1,4 +1,4 @@
-"""`Model`: a loaded system that answers. Pictures and words in, text out."""
+"""`Model`: a loaded system that answers. Pictures, videos and words in, text out."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from anyvlm.generate.memory import FeatureMemory
 from anyvlm.generate.prepack import prepack
 from anyvlm.generate.sampling import Sampling
 from anyvlm.inputs.collate import collate
-from anyvlm.inputs.image import ImageSource, image_size, read_image
-from anyvlm.inputs.messages import Message, ask, read_messages
+from anyvlm.inputs.look import looked_at, pixels_of
+from anyvlm.inputs.messages import Medium, Message, ask, read_messages
 from anyvlm.inputs.plan import Plan, plan
 from anyvlm.inputs.tokenizer import Tokenizer
 from anyvlm.system import VLM, Batch, System, VisionSystem
 from anyvlm.weights.load import find, load_module, load_tokenizer
 
-Images = ImageSource | list[ImageSource] | tuple[ImageSource, ...] | None
-"""One picture, several, or none: paths, bytes, data URLs, PIL images, arrays, tensors."""
+Images = Medium | list[Medium] | tuple[Medium, ...] | None
+"""One picture, several, or none: paths, bytes, data URLs, PIL images, arrays, tensors. A video is a `messages.Video`."""
 Conversation = Iterable[Message | Mapping[str, object]]
 """Messages in OpenAI's form, ``{"role": "user", "content": "text" | [parts]}``, or as `Message`."""
 
@@ -138,11 +138,10 @@ class Model:
         return answers
 
     def tokens(self, images: Images, question: str) -> Plan:
-        """The exact tokens of a prompt, from the sizes of the pictures alone; nothing is computed."""
+        """The exact tokens of a prompt, from the sizes of pictures and videos alone; nothing is computed."""
         messages = _question(images, question)
-        pictures = [picture for message in messages for picture in message.pictures]
-        sizes = [image_size(picture.source, remote=self.remote) for picture in pictures]
-        return plan(self.system, self.tokenizer, messages, sizes=sizes)
+        media = looked_at(self.system, messages, self.remote)
+        return plan(self.system, self.tokenizer, messages, sizes=[each.size for each in media])
 
     def _begin(
         self, conversations: Sequence[Conversation], sampling: Sampling
@@ -151,13 +150,10 @@ class Model:
         plans, pixels = [], []
         for conversation in conversations:
             messages = read_messages(conversation)
-            images = [read_image(picture.source, remote=self.remote) for message in messages for picture in message.pictures]
-            sizes = [image.size for image in images]
-            laid = plan(self.system, self.tokenizer, messages, sizes=sizes, max_tokens=sampling.max_tokens)
-            plans.append(laid)
-            policies = [self.system.streams[seen.stream].policy_among(len(images)) for seen in laid.pictures]
-            arrays = [policy.arrays(image) for policy, image in zip(policies, images, strict=True)]
-            pixels.append([array for of_one in arrays for array in of_one])
+            media = looked_at(self.system, messages, self.remote)
+            sizes = [each.size for each in media]
+            plans.append(plan(self.system, self.tokenizer, messages, sizes=sizes, max_tokens=sampling.max_tokens))
+            pixels.append(pixels_of(self.system, media, plans[-1]))
         batch = _moved(collate(self.system, plans, pixels), self.place.device)
         deltas = self._engine.generate(
             batch,

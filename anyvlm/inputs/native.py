@@ -17,12 +17,16 @@ class Native(Policy):
     """Both sides to the nearest multiple of `multiple`; then, with the proportions of the picture, as many multiples as fit
     into `most` pixels or as few as reach `least`. Pictures more than `ratio` times as long as wide are refused.
 
-    value = (pixel * rescale - mean) / std. Source: transformers' `image_processing_pil_qwen2_vl.py` (`smart_resize`).
+    `budget`: pixels of all frames of a video together; each has an equal share, but at least 1.05 times `least`.
+
+    value = (pixel * rescale - mean) / std. Sources: transformers' `image_processing_pil_qwen2_vl.py` (`smart_resize`),
+    qwen-vl-utils' `vision_process.py` (`fetch_video`).
     """
 
     least: int
     most: int
     multiple: int = 28
+    budget: int | None = None
     ratio: int = 200
     resample: Resample = "bicubic"
     rescale: float = 1 / 255
@@ -49,6 +53,12 @@ class Native(Policy):
             grow = sqrt(self.least / (height * width))
             return ceil(height * grow / one) * one, ceil(width * grow / one) * one
         return h, w
+
+    def of_frames(self, count: int) -> Native:
+        """With fewer pixels the more frames there are."""
+        if self.budget is None:
+            return self
+        return self.but(most=max(min(self.most, self.budget // count), int(self.least * 1.05)))
 
     def cut(self, width: int, height: int) -> Cut:
         """One array."""

@@ -47,6 +47,10 @@ class Policy(Spec):
         """The arrays of an upright RGB picture (`read_image`), of the sizes and in the order that `cut` tells."""
         raise NotImplementedError
 
+    def of_frames(self, count: int) -> Policy:
+        """The policy for each of so many frames of a video."""
+        return self
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImagePolicy(Policy):
