@@ -8,7 +8,7 @@ from math import ceil, floor, sqrt
 from PIL import Image
 
 from anyvlm.errors import InputError, SpecError
-from anyvlm.inputs.policy import CLIP_MEAN, CLIP_STD, Array, ImagePolicy, Policy, Resample, Triple
+from anyvlm.inputs.policy import CLIP_MEAN, CLIP_STD, Array, ImagePolicy, Policy, Resample, Rounds, Triple
 from anyvlm.parts.cut import Cut
 
 
@@ -29,6 +29,7 @@ class Native(Policy):
     budget: int | None = None
     ratio: int = 200
     resample: Resample = "bicubic"
+    rounds: Rounds = "two"
     rescale: float = 1 / 255
     mean: Triple = CLIP_MEAN
     std: Triple = CLIP_STD
@@ -68,6 +69,7 @@ class Native(Policy):
         """One array."""
         size = self.plan(*image.size)
         whole = ImagePolicy(
-            size=size, fit="stretch", resample=self.resample, rescale=self.rescale, mean=self.mean, std=self.std
-        )
+            size=size, fit="stretch", resample=self.resample, rounds=self.rounds, rescale=self.rescale, mean=self.mean,
+            std=self.std,
+        )  # fmt: skip
         return [whole.apply(image)]

@@ -21,6 +21,7 @@ from anyvlm.parts.cut import Cut
 from anyvlm.spec import Json, JsonValue, Spec
 
 Resample: TypeAlias = Literal["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"]
+Rounds: TypeAlias = Literal["two", "last"]
 Triple: TypeAlias = tuple[float, float, float]
 Array: TypeAlias = npt.NDArray[np.float32]  # (3, height, width), as an encoder reads it
 
@@ -64,6 +65,7 @@ class ImagePolicy(Policy):
                     are multiples of `multiple` (Fuyu)
     size: (height, width) of the result; the largest result for "keep" and "corner".
     short: target of the shorter edge before the crop; None is the shorter side of `size`.
+    rounds: pixels become bytes after each of the "two" passes of a resize, as in Pillow, or after the "last" alone (torchvision).
     value = (pixel * rescale - mean) / std
     """
 
@@ -71,6 +73,7 @@ class ImagePolicy(Policy):
     fit: Literal["stretch", "crop", "pad", "keep", "corner"]
     short: int | None = None
     resample: Resample = "bicubic"
+    rounds: Rounds = "two"
     fill: tuple[int, int, int] | None = None
     multiple: int = 1
     rescale: float = 1 / 255
@@ -121,7 +124,11 @@ class ImagePolicy(Policy):
 
     def resized(self, image: Image.Image, width: int, height: int) -> Image.Image:
         """The picture at another size, with the policy's filter."""
-        return image.resize((width, height), _RESAMPLE.index(self.resample))
+        method = _RESAMPLE.index(self.resample)
+        if self.rounds == "two":
+            return image.resize((width, height), method)
+        planes = [np.asarray(plane.convert("F").resize((width, height), method)) for plane in image.split()]
+        return Image.fromarray(np.rint(np.stack(planes, -1).clip(0, 255)).astype(np.uint8))
 
     def _resized(self, width: int, height: int) -> tuple[int, int]:
         """(height, width) after the resize."""

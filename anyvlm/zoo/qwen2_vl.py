@@ -22,7 +22,7 @@ EYE = Stream(
     connector=Merger(norm=QWEN2_VL_EYE.norm),
     film=Film(
         sampler=Paced(fps=2.0, least=4, most=768, multiple=2),
-        policy=Native(least=128 * 28**2, most=768 * 28**2, budget=2 * 24_576 * 28**2),
+        policy=Native(least=128 * 28**2, most=768 * 28**2, budget=2 * 24_576 * 28**2, rounds="last"),
         placeholder="<|video_pad|>",
     ),
 )
