@@ -48,14 +48,14 @@ VideoSource: TypeAlias = str | Path | bytes | Reel
 @dataclass(frozen=True)
 class Footage:
     """What is known of a video without its pictures: size, the `ticks` at which its frames are shown and those at which
-    decoding can begin, seconds of a tick, seconds of the whole."""
+    decoding can begin, seconds of a tick, frames a second on average."""
 
     width: int
     height: int
     ticks: tuple[int, ...]
     keys: tuple[int, ...]
     tick: Fraction
-    duration: float
+    rate: float
 
     @property
     def count(self) -> int:
@@ -63,9 +63,9 @@ class Footage:
         return len(self.ticks)
 
     @property
-    def rate(self) -> float:
-        """Frames a second, on average."""
-        return self.count / self.duration
+    def duration(self) -> float:
+        """Seconds, the last frame's own time included."""
+        return self.count / self.rate
 
     def time(self, frame: int) -> float:
         """When a frame is shown, in seconds after the first."""
@@ -115,7 +115,7 @@ def _spooled(reel: Reel) -> Footage:
         raise InputError(f"The video's rate is {reel.rate}; it must be more than 0 frames a second.")
     width, height = image_size(reel.pictures[0])
     ticks = tuple(range(len(reel.pictures)))
-    return Footage(width, height, ticks, ticks, 1 / Fraction(reel.rate), len(ticks) / reel.rate)
+    return Footage(width, height, ticks, ticks, 1 / Fraction(reel.rate), reel.rate)
 
 
 # Opening --------------------------------------------------------------------------------------------------------------
@@ -232,9 +232,9 @@ def _footage(tape: _Tape) -> Footage:
     keys = tuple(sorted(stamp for stamp, key in shown if key))
     last = packets[-1].duration or (ticks[-1] - ticks[0]) // max(1, len(ticks) - 1)
     measured = float((ticks[-1] - ticks[0] + last) * tick) or len(ticks) / 25
-    nominal = len(ticks) / float(stream.average_rate) if stream.average_rate else 0.0
-    # times in some files are rounded to milliseconds; the rate is not
-    duration = nominal if abs(nominal - measured) <= max(0.01 * measured, 0.05) else measured
+    rate, nominal = len(ticks) / measured, float(stream.average_rate or 0)
+    if nominal and abs(len(ticks) / nominal - measured) <= max(0.01 * measured, 0.05):
+        rate = nominal  # times in some files are rounded to milliseconds, the rate is not
     if container.format.name in _TELLS and container.duration:
         whole, end = container.duration / 1e6, max(map(_end, everything))
         if end < whole - 1.5 * measured / len(ticks) - 0.05:  # the last packet may not say how long it lasts
@@ -244,7 +244,7 @@ def _footage(tape: _Tape) -> Footage:
     if first is None:
         raise _Broken("has no frame that can be decoded; it is damaged or cut off.")
     image = _upright(first)
-    return Footage(*image.size, ticks, keys, tick, duration)
+    return Footage(*image.size, ticks, keys, tick, rate)
 
 
 def _stamp(pts: int | None, dts: int | None) -> int | None:
