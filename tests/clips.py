@@ -9,8 +9,6 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-av.logging.set_level(av.logging.PANIC)
-
 
 def frame(n: int, width: int, height: int) -> npt.NDArray[np.uint8]:
     """(h, w, 3); its upper left quarter is red."""

@@ -10,7 +10,7 @@ from typing import Literal, Self, overload
 
 import torch
 
-from anyvlm.errors import InputError
+from anyvlm.errors import AnyVLMError, InputError
 from anyvlm.generate.answer import Answer, Growing, Stream
 from anyvlm.generate.device import Place, place
 from anyvlm.generate.engine import Delta, Engine
@@ -125,12 +125,15 @@ class Model:
     def generate(
         self, conversations: Iterable[Conversation], sampling: Sampling | None = None, *, rows: int = 8
     ) -> list[Answer]:
-        """Answers to many conversations, `rows` of them at a time. Each is what it would be alone, up to rounding."""
+        """Answers to many conversations, `rows` of them at a time. Each is what it would be alone, up to rounding.
+
+        They may differ in all things: some may have pictures and others none. A mistake in one is raised with its number.
+        """
         sampling, todo = sampling or Sampling(), list(conversations)
         answers: list[Answer] = []
         for start in range(0, len(todo), rows):
             begin = time.perf_counter()
-            plans, deltas = self._begin(todo[start : start + rows], sampling)
+            plans, deltas = self._begin(todo[start : start + rows], sampling, start + 1)
             growing = [Growing(plan, begin, self.system.boxes) for plan in plans]
             for delta in deltas:
                 growing[delta.row].push(delta)
@@ -144,16 +147,19 @@ class Model:
         return plan(self.system, self.tokenizer, messages, sizes=[each.size for each in media])
 
     def _begin(
-        self, conversations: Sequence[Conversation], sampling: Sampling
+        self, conversations: Sequence[Conversation], sampling: Sampling, first: int | None = None
     ) -> tuple[list[Plan], Generator[Delta, None, None]]:
-        """Plans of the conversations, and their answers, about to be generated as one batch."""
+        """Plans of the conversations, and their answers, about to be generated as one batch. `first`: number of the first."""
         plans, pixels = [], []
-        for conversation in conversations:
-            messages = read_messages(conversation)
-            media = looked_at(self.system, messages, self.remote)
-            sizes = [each.size for each in media]
-            plans.append(plan(self.system, self.tokenizer, messages, sizes=sizes, max_tokens=sampling.max_tokens))
-            pixels.append(pixels_of(self.system, media, plans[-1]))
+        for n, conversation in enumerate(conversations, first or 1):
+            try:
+                messages = read_messages(conversation)
+                media = looked_at(self.system, messages, self.remote)
+                sizes = [each.size for each in media]
+                plans.append(plan(self.system, self.tokenizer, messages, sizes=sizes, max_tokens=sampling.max_tokens))
+                pixels.append(pixels_of(self.system, media, plans[-1]))
+            except AnyVLMError as error:
+                raise error if first is None else type(error)(f"conversation {n}: {error}") from None
         batch = _moved(collate(self.system, plans, pixels), self.place.device)
         deltas = self._engine.generate(
             batch,

@@ -191,6 +191,8 @@ def _file(source: str | Path | bytes, name: str) -> Iterator[BinaryIO]:
 
 
 def _stream(container: InputContainer) -> VideoStream:
+    import av
+
     # a cover is a stream of one picture
     found = [stream for stream in container.streams.video if not stream.disposition & stream.disposition.attached_pic]
     if not found:
@@ -202,7 +204,8 @@ def _stream(container: InputContainer) -> VideoStream:
     if min(context.width, context.height) > 0:
         _check(context.width, context.height)
     context.options = {"max_pixels": str(LIMITS.pixels)}
-    stream.thread_type = "AUTO"
+    if av.logging.get_level() is None:  # else its threads wait for Python to log, which waits for them
+        stream.thread_type = "AUTO"
     return stream
 
 

@@ -27,6 +27,7 @@ FUYU_8B = System(
             encoder=Patches(patch=30),
             connector=Projector(depth=1),
             markup=Lines(line="|NEWLINE|", end="|NEWLINE|"),
+            most=1,  # the published processor has one picture for a prompt
         )
     },
     template=FUYU,
