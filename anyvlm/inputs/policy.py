@@ -65,7 +65,7 @@ class ImagePolicy(Policy):
                     are multiples of `multiple` (Fuyu)
     size: (height, width) of the result; the largest result for "keep" and "corner".
     short: target of the shorter edge before the crop; None is the shorter side of `size`.
-    rounds: pixels become bytes after each of the "two" passes of a resize, as in Pillow, or after the "last" alone (torchvision).
+    rounds: a resize makes bytes after each of its "two" passes, as Pillow does, or after the "last" alone (torchvision).
     value = (pixel * rescale - mean) / std
     """
 

@@ -1,8 +1,9 @@
 """Videos in Qwen2-VL and Qwen2.5-VL: frames, sizes and seconds of the authors' code; ids, pixels, positions, logits, tokens.
 
-`golden/qwen_video.json` was written by qwen-vl-utils 0.0.10 (`fetch_video`, Qwen's own; its reader replaced by one that numbers
-frames) on torchvision 0.28, outside this repository; `tokens` is its VIDEO_TOTAL_PIXELS / 784. transformers' Qwen2VLVideoProcessor
-needs torchvision, which is not among our tests' packages: what it does to a frame is written out here.
+`golden/qwen_video.json` was written by the authors' qwen-vl-utils 0.0.10 (`fetch_video`, its reader replaced by one that numbers
+frames) on torchvision 0.28, outside this repository; `tokens` is its VIDEO_TOTAL_PIXELS / 784. What it does to the pixels of a
+frame is written out here, as torchvision is not among our tests' packages. (transformers' Qwen2VLVideoProcessor, with its own
+resize of bytes, differs by more on noise: it rounds between the passes, like Pillow.)
 """
 
 from __future__ import annotations
@@ -94,8 +95,8 @@ def inputs(name: str, laid: Plan, batch: Batch, text: str) -> hf.BatchFeature:
     media, spans = batch.media["image"], iter(laid.spans)
     for pad in ("<|video_pad|>" if kind == 2 else "<|image_pad|>" for kind in kinds_of(laid)):
         text = text.replace(f"<{pad[2:7]}>", f"<|vision_start|>{pad * next(spans).length}<|vision_end|>", 1)
-    whole = f"<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
-    ids_BT = torch.tensor([inner().encode(whole).ids])
+    before = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
+    ids_BT = torch.tensor([inner().encode(f"{before}{text}<|im_end|>\n<|im_start|>assistant\n").ids])
     types_BT = (ids_BT == ID["<|image_pad|>"]).int() + 2 * (ids_BT == ID["<|video_pad|>"]).int()
     out = {"input_ids": ids_BT, "mm_token_type_ids": types_BT, "attention_mask": torch.ones_like(ids_BT)}
     items = zip(media.x_NC.split([t * h * w for t, h, w in media.grids]), media.grids, media.cuts, strict=True)
@@ -120,8 +121,8 @@ def test_whole(name: str, tmp_path: Path) -> None:
     asked = inputs(name, laid, batch, "See <image>and <video>what is it?")
     assert kinds_of(laid) == [1, 2] and laid.video_tokens and laid.image_tokens
     assert list(laid.ids) == asked["input_ids"][0].tolist()
-    grid = {key: asked[key] for key in ("mm_token_type_ids", "image_grid_thw", "video_grid_thw", "second_per_grid_ts") if key in asked}
-    places, _ = theirs.model.get_rope_index(asked["input_ids"], **grid)
+    grids = ("mm_token_type_ids", "image_grid_thw", "video_grid_thw", "second_per_grid_ts")
+    places, _ = theirs.model.get_rope_index(asked["input_ids"], **{key: asked[key] for key in grids if key in asked})
     assert torch.equal(batch.pos_PBT, places)
     worst = gap(module(batch), theirs(**asked).logits)
     out = theirs.generate(**asked, max_new_tokens=32, do_sample=False, return_dict_in_generate=True, output_logits=True)
