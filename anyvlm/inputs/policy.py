@@ -21,6 +21,7 @@ from anyvlm.parts.cut import Cut
 from anyvlm.spec import Json, JsonValue, Spec
 
 Resample: TypeAlias = Literal["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"]
+Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 Rounds: TypeAlias = Literal["two", "last"]
 Triple: TypeAlias = tuple[float, float, float]
 Array: TypeAlias = npt.NDArray[np.float32]  # (3, height, width), as an encoder reads it
@@ -34,6 +35,7 @@ IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 
 _RESAMPLE: tuple[Resample, ...] = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")  # by Pillow's number
+_LARGE = 64_000_000  # pixels of a resized picture beyond which only what a crop keeps is made; one of 200:1 at 512 has 52
 _ROWS = 128  # of a padded square held at a time
 
 
@@ -110,7 +112,10 @@ class ImagePolicy(Policy):
         height, width = self._resized(*image.size)
         if self.fit == "pad":
             image = self._squeezed(image, width)
-        pixels = np.asarray(self.resized(image, width, height))
+        if self.fit == "crop" and width * height > _LARGE:
+            pixels = np.asarray(self._middle(image, width, height))
+        else:
+            pixels = np.asarray(self.resized(image, width, height))
         if self.fit in ("crop", "pad"):
             pixels = _centre(pixels, self.size)
         if self.fit == "corner":
@@ -122,12 +127,12 @@ class ImagePolicy(Policy):
         table = self._table()
         return np.stack([table[channel][pixels[:, :, channel]] for channel in range(3)])
 
-    def resized(self, image: Image.Image, width: int, height: int) -> Image.Image:
-        """The picture at another size, with the policy's filter."""
+    def resized(self, image: Image.Image, width: int, height: int, box: Box | None = None) -> Image.Image:
+        """The picture, or what lies in a box of it, at another size, with the policy's filter."""
         method = _RESAMPLE.index(self.resample)
         if self.rounds == "two":
-            return image.resize((width, height), method)
-        planes = [np.asarray(plane.convert("F").resize((width, height), method)) for plane in image.split()]
+            return image.resize((width, height), method, box)
+        planes = [np.asarray(plane.convert("F").resize((width, height), method, box)) for plane in image.split()]
         return Image.fromarray(np.rint(np.stack(planes, -1).clip(0, 255)).astype(np.uint8))
 
     def _resized(self, width: int, height: int) -> tuple[int, int]:
@@ -148,6 +153,13 @@ class ImagePolicy(Policy):
             return short, short
         long = int(short * max(width, height) / min(width, height))
         return (long, short) if width <= height else (short, long)
+
+    def _middle(self, image: Image.Image, width: int, height: int) -> Image.Image:
+        """Resized to this size as far as the crop will keep it. (A picture of 1 x 30,000 pixels would need 4.5 GB.)"""
+        down, across = image.height / height, image.width / width
+        high, wide = min(height, self.size[0]), min(width, self.size[1])
+        top, left = (height - high) // 2, (width - wide) // 2
+        return self.resized(image, wide, high, (left * across, top * down, (left + wide) * across, (top + high) * down))
 
     def _squeezed(self, image: Image.Image, width: int) -> Image.Image:
         """In the middle of a square (``expand2square`` in llava/mm_utils.py), and the square's width already resized.

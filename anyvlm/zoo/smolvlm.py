@@ -73,7 +73,7 @@ SMOLVLM_2_2B = _smol(
 
 VIDEO = Stage(
     name="video", train=("encoders.*", "connectors.*", "lm.*"),
-    data=("34 % images", "33 % videos", "20 % text", "12 % several images"), note="from SmolVLM; shares as the model cards give them",
+    data=("34 % images", "33 % videos", "20 % text", "12 % several images"), note="from SmolVLM; shares of the model cards",
 )  # fmt: skip
 
 
