@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from anyvlm.errors import SpecError
 from anyvlm.inputs.boxes import Boxes
+from anyvlm.inputs.film import Film
 from anyvlm.inputs.markup import Markup
 from anyvlm.inputs.painting import Painting
 from anyvlm.inputs.policy import ImagePolicy, Policy
@@ -59,9 +60,10 @@ class Stream(Spec):
     tokens of text among the rows. `reach`: the rows do not go into the sequence but into a memory of the stream's name,
     which the language model's inserts read; a picture then takes one place, and is seen by the text behind it, up to the
     next picture ("last": Flamingo) or up to the next picture that text stands before ("group": Llama 3.2), or it takes no
-    place and all text sees it ("all": BLIP). `limit`: so many pictures a conversation may hold. `reads`: what the connector
-    reads beside the picture. `shared`: the rows of one grid have one position between them. `text_end`: the last row of a
-    picture is read by the language model's weights for text, where it has weights by kind (CogVLM).
+    place and all text sees it ("all": BLIP). `film`: how videos go in by the same parts, where they do. `most`: the most
+    pictures of a conversation, where there is a limit. `reads`: what the connector reads beside the picture. `shared`: the
+    rows of one grid have one position between them. `text_end`: the last row of a picture is read by the language model's
+    weights for text, where it has weights by kind (CogVLM).
     """
 
     policy: Policy
@@ -71,22 +73,30 @@ class Stream(Spec):
     markup: Markup | None = None
     reach: Reach | None = None
     several: Policy | None = None
-    limit: int | None = None
+    film: Film | None = None
+    most: int | None = None
     reads: Reads | None = None
     shared: bool = False
     text_end: bool = False
     kind: Kind = Kind.IMAGE
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """What rows of pictures stand for, then what those of videos do."""
+        return (self.kind, Kind.VIDEO) if self.film else (self.kind,)
 
     def policy_among(self, pictures: int) -> Policy:
         """The policy for each of so many pictures of a conversation."""
         return self.several if self.several and pictures > 1 else self.policy
 
     def patches(self, cut: Cut) -> tuple[Grid, ...]:
-        """Grids of patches the encoder reads of a picture, one for every array."""
+        """Grids of patches the encoder reads: of a picture one for every array, of a video one for all its frames."""
+        if cut.frames:
+            return (self.encoder.grid(*cut.sizes[0], len(cut.frames)),)
         return tuple(self.encoder.grid(h, w) for h, w in cut.sizes)
 
     def rows(self, cut: Cut) -> tuple[Grid, ...]:
-        """Grids of the rows that a picture gives the sequence: the count law, from sizes alone."""
+        """Grids of the rows that a picture or video gives the sequence: the count law, from sizes alone."""
         grids = tuple(self.connector.count(self.encoder.rows(grid)) for grid in self.patches(cut))
         return self.join.count(cut, grids) if self.join else grids
 
@@ -247,7 +257,7 @@ class VisionSystem(Spec):
 
 @dataclass(frozen=True)
 class Pixels:
-    """Flattened patches (N, C) of all arrays of one stream, their grids of patches, and how every picture was cut.
+    """Flattened patches (N, C) of all arrays of one stream, their grids of patches, and how every picture and video was cut.
 
     reaches: of a stream that goes into a memory, per picture the row of the batch and the tokens [start, stop) that see it.
     texts: of a stream whose connector reads, for every array the ids of the words beside it.
@@ -342,7 +352,7 @@ class VLM(nn.Module):
             if stream.reach:
                 memory[name] = _memory(rows, batch.media[name], batch.ids_BT.shape)
                 continue
-            at_BT = batch.kind_BT == stream.kind
+            at_BT = torch.isin(batch.kind_BT, torch.tensor(stream.kinds, device=batch.kind_BT.device))
             if int(at_BT.sum()) != len(rows.x_ND):
                 raise ValueError(f"stream '{name}': {int(at_BT.sum())} places in the plan for {len(rows.x_ND)} rows")
             # rows of whole numbers are words
@@ -390,7 +400,7 @@ def _memory(rows: Features, media: Pixels, shape: tuple[int, ...]) -> Memory:
     """The rows of all pictures of every sample side by side, and the tokens that see them."""
     B, T = shape
     each, grids = iter(rows.items()), iter(rows.grids)
-    pictures = [torch.cat(list(islice(each, sum(1 for _ in islice(grids, len(cut.sizes)))))) for cut in media.cuts]
+    pictures = [torch.cat(list(islice(each, sum(1 for _ in islice(grids, cut.items))))) for cut in media.cuts]
     filled = [sum(len(x) for x, (row, _, _) in zip(pictures, media.reaches, strict=True) if row == b) for b in range(B)]
     x_BSD = rows.x_ND.new_zeros(B, max(filled), rows.x_ND.shape[1])
     seen_BTS = torch.zeros(B, T, max(filled), dtype=torch.bool, device=x_BSD.device)

@@ -8,6 +8,7 @@ from typing import TypeVar
 from anyvlm.dual import DualSystem, TextTower, Tower
 from anyvlm.errors import SpecError
 from anyvlm.inputs.budget import Budget
+from anyvlm.inputs.film import Film
 from anyvlm.inputs.letterbox import Letterbox
 from anyvlm.inputs.longest import Longest, Stretched
 from anyvlm.inputs.mosaic import Mosaic
@@ -226,8 +227,13 @@ def _stream(stream: Stream, vocab: int) -> Stream:
     return stream.but(
         encoder=_encoder(stream.encoder), policy=_policy(stream.policy, stream.encoder.patch),
         several=stream.several and _policy(stream.several, stream.encoder.patch),
-        connector=_connector(stream.connector, vocab),
+        connector=_connector(stream.connector, vocab), film=stream.film and _film(stream.film, stream.encoder.patch),
     )  # fmt: skip
+
+
+def _film(film: Film, patch: int) -> Film:
+    """A few frames."""
+    return film.but(policy=_policy(film.policy, patch), sampler__most=4)
 
 
 def _encoder(encoder: Encoder) -> Encoder:
@@ -265,7 +271,7 @@ def _policy(policy: Policy, patch: int) -> Policy:
         case Budget():
             return policy.but(most=SIDE**2)
         case Native():
-            return policy.but(least=policy.multiple**2, most=4 * SIDE * policy.multiple**2)
+            return policy.but(least=policy.multiple**2, most=4 * SIDE * policy.multiple**2, budget=None)
         case Longest():
             return policy.but(longest=2 * side, least=side)
         case Stretched():

@@ -43,6 +43,21 @@ def tiny_pocket() -> Loaded:
     return Loaded(spec.but(name="tiny"), module, bytes_tokenizer())
 
 
+def save_watching(directory: Path, name: str = "smolvlm2-256m") -> Path:
+    """A directory with a tiny system that takes videos."""
+    spec = tiny(system(name)).but(name="watching", lm__context=2048)
+    assert isinstance(spec, System)
+    stream = spec.streams["image"]
+    marks = {*spec.template.specials, spec.placeholder, *(stream.markup.tokens if stream.markup else ())}
+    marks |= {*stream.film.script.tokens, stream.film.placeholder or spec.placeholder}
+    inner = bytes_tokenizer()._inner
+    inner.add_special_tokens(sorted(marks))
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        save(Loaded(spec, spec.build().eval(), Tokenizer(inner, eos=("<|im_end|>",))), directory)
+    return directory
+
+
 def save_tiny(directory: Path) -> Path:
     """The directory, filled."""
     save(tiny_pocket(), directory)

@@ -18,13 +18,18 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from anyvlm.errors import InputError
+from anyvlm.generate.model import Model, load
+from anyvlm.generate.sampling import Sampling
+from anyvlm.inputs.messages import Video
+from anyvlm.inputs.messages import ask as ask_
 from anyvlm.registry import system
 from anyvlm.tiny import tiny_vision
 from anyvlm.weights.load import Loaded
 from anyvlm.weights.save import save
 from anyvlm.weights.sources import Wheel
 from tests.commands import Done, run
-from tests.saved import save_tiny
+from tests.saved import IMAGE_TOKENS, save_tiny
 
 ROOT = Path(__file__).parents[1]
 QUESTION = "What is this?"
@@ -117,6 +122,79 @@ def test_large_pictures_are_refused_before_they_are_decoded(ask: Callable[..., D
     assert peak < 30e6 and time.perf_counter() - begin < 2
     Image.new("1", (8000, 5000)).save(path)
     assert ask(path, QUESTION).code == 0
+
+
+# Conversations --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def model(tiny: Path) -> Model:
+    return load(tiny, device="cpu", dtype="fp32")
+
+
+def limited(model: Model, most: int) -> Model:
+    return Model(model.system.but(streams__image__most=most), model.vlm, model.tokenizer, model.place)
+
+
+def test_too_many_pictures(model: Model, png: Path) -> None:
+    """Over a whole conversation; the limit itself is allowed."""
+    for most, words in ((1, "takes one picture"), (2, "takes at most 2 pictures")):
+        single = limited(model, most)
+        assert single.ask([png] * most, QUESTION, max_tokens=1).text is not None
+        with pytest.raises(InputError, match=f"{words} in a conversation, and this one has {most + 1}"):
+            single.ask([png] * (most + 1), QUESTION)
+    turns = [{"role": "user", "content": [{"type": "image", "image": png}, "a"]}, {"role": "assistant", "content": "b"}, None]
+    turns[2] = turns[0]
+    with pytest.raises(InputError, match="one picture"):
+        limited(model, 1).chat(turns)
+
+
+@pytest.mark.parametrize(("name", "most"), [("fuyu-8b", 1), ("yi-vl-34b", 1), ("yi-vl-6b", 1), ("llava-1.5-7b", None)])
+def test_who_takes_one_picture(name: str, most: int | None) -> None:
+    """Those whose authors say so; LLaVA's own code, trained on single pictures, takes several, and so do we."""
+    assert system(name).streams["image"].most == most
+
+
+def test_size_that_a_rule_refuses() -> None:
+    """The sentence has the size and the rule, before a pixel is decoded."""
+    policy = system("qwen2-vl-2b-instruct").streams["image"].policy
+    with pytest.raises(InputError, match=r"^A picture of 1 x 201 pixels is more than 200 times as long as wide; crop it"):
+        policy.cut(1, 201)
+
+
+def test_a_place_without_a_picture(model: Model, png: Path) -> None:
+    """A part that should have been a picture is refused; the word for one in a text is a word."""
+    with pytest.raises(InputError, match="message 1, part 1: a part of type 'image' needs the field 'image'"):
+        model.chat([{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": QUESTION}]}])
+    laid = model.tokens(None, f"<image>\n{QUESTION}")
+    assert not laid.spans and model.tokenizer.id("<image>") not in laid.ids
+    laid = model.tokens(png, f"<image>\n{QUESTION}")
+    assert laid.image_tokens == laid.ids.count(model.tokenizer.id("<image>"))
+
+
+def test_mixed_batch(model: Model, png: Path) -> None:
+    """Conversations with one picture, two and none at all, answered together as each alone."""
+    asked = [ask_(images, QUESTION) for images in (png, [], [png, png], [])]
+    sampling = Sampling(max_tokens=4)
+    together = model.generate(asked, sampling, rows=4)
+    alone = [model.generate([each], sampling)[0] for each in asked]
+    assert [answer.text for answer in together] == [answer.text for answer in alone]
+    assert [answer.usage.image_tokens for answer in together] == [IMAGE_TOKENS, 0, 2 * IMAGE_TOKENS, 0]
+
+
+def test_the_wrong_one_of_many_is_named(model: Model, png: Path, tmp_path: Path) -> None:
+    (tmp_path / "zero.png").write_bytes(b"")
+    good = ask_(png, QUESTION)
+    for bad, words in (
+        (ask_(tmp_path / "zero.png", QUESTION), "'.*zero.png' is empty"),
+        (ask_([], "why? " * 200), "The prompt has"),
+        (ask_(Video(png), QUESTION), "'tiny' takes no videos"),
+        ([{"role": "user", "content": [3]}], "message 1, part 1"),
+    ):
+        with pytest.raises(InputError, match=f"^conversation 4: {words}"):
+            model.generate([good, good, good, bad], Sampling(max_tokens=4), rows=2)
+    with pytest.raises(InputError, match="^conversation 2: .* one picture"):
+        limited(model, 1).generate([good, ask_([png, png], QUESTION)], Sampling(max_tokens=4))
 
 
 # Models ---------------------------------------------------------------------------------------------------------------

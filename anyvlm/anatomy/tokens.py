@@ -1,4 +1,4 @@
-"""What pictures and a question will cost in tokens, told from headers alone: every number is the planner's."""
+"""What pictures, videos and a question will cost in tokens, told from headers alone: every number is the planner's."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from anyvlm.errors import InputError
+from anyvlm.inputs.plan import Size, filmed
 
 if TYPE_CHECKING:
+    from anyvlm.inputs.video import Footage
     from anyvlm.parts.cut import Cut
     from anyvlm.parts.features import Grid
     from anyvlm.system import System
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cost:
-    """One picture on its way: how it is cut, the grids of patches of its arrays, and its place in the prompt."""
+    """A picture or video on its way: how it is cut, the grids of patches of its arrays, and its place in the prompt."""
 
     cut: Cut
     patches: tuple[Grid, ...]
@@ -37,14 +39,29 @@ class Cost:
         return sum(1 if isinstance(cell, str) else prod(cell) for cell in self.cells)
 
 
-def costs(system: System, sizes: Sequence[tuple[int, int]]) -> tuple[Cost, ...]:
-    """What each picture of these (width, height) costs. Raises InputError if the system takes none."""
+def costs(
+    system: System, sizes: Sequence[Size], *, fps: float | None = None, frames: int | None = None
+) -> tuple[Cost, ...]:
+    """What each picture or video of these sizes costs. `fps` and `frames`: how videos are looked at.
+
+    Raises InputError if the system takes none.
+    """
     if sizes and not system.streams:
         raise InputError(f"'{system.name}' is a language model without vision; it takes no picture.")
-    return tuple(_cost(system, len(sizes), *size) for size in sizes)
+    among = sum(isinstance(size, tuple) for size in sizes)
+    return tuple(
+        _still(system, among, size) if isinstance(size, tuple) else _moving(system, size, fps, frames) for size in sizes
+    )
 
 
-def _cost(system: System, among: int, width: int, height: int) -> Cost:
+def _still(system: System, among: int, size: tuple[int, int]) -> Cost:
     stream = next(iter(system.streams.values()))
-    cut = stream.policy_among(among).cut(width, height)
+    cut = stream.policy_among(among).cut(*size)
     return Cost(cut, stream.patches(cut), stream.cells(cut))
+
+
+def _moving(system: System, footage: Footage, fps: float | None, frames: int | None) -> Cost:
+    _, stream, film = filmed(system)
+    cut = film.cut(footage, fps, frames)
+    lines = film.script.lines(cut, stream.rows(cut))
+    return Cost(cut, stream.patches(cut), tuple(cell for line in lines if not isinstance(line, str) for cell in line))

@@ -8,7 +8,7 @@ import typer
 
 DEFAULT_MODEL = "anyvlm-pocket"
 MAX_TOKENS = 512
-_ANSWER, _MACHINE = "Answer", "Machine"
+_ANSWER, _MACHINE, _VIDEO = "Answer", "Machine", "Video"
 
 Model = Annotated[
     str,
@@ -20,6 +20,18 @@ Masks = Annotated[
     typer.Option(metavar="FILE", help="What decodes the masks a model writes (PaliGemma: vae-oid.npz)."),
 ]
 Remote = Annotated[bool, typer.Option("--remote", help="Allow pictures from http(s) addresses.")]
+Videos = Annotated[
+    list[str] | None,
+    typer.Option("--video", metavar="FILE", help="A video, for systems that take them.", rich_help_panel=_VIDEO),
+]
+Fps = Annotated[
+    float | None,
+    typer.Option(metavar="F", help="Frames of a second to look at; the system's own if not given.", rich_help_panel=_VIDEO),
+]
+Frames = Annotated[
+    int | None,
+    typer.Option(metavar="MAX", help="The most frames to look at; the system's own if not given.", rich_help_panel=_VIDEO),
+]
 Device = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="cpu, cuda, cuda:1 or mps; the fastest there is if not given.", rich_help_panel=_MACHINE),

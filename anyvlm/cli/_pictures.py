@@ -1,4 +1,4 @@
-"""Pictures named on the command line, and what is said about them."""
+"""Pictures and videos named on the command line, and what is said about them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from anyvlm.errors import InputError
 if TYPE_CHECKING:
     from PIL import Image
 
-    from anyvlm.inputs.image import ImageSource
-    from anyvlm.inputs.messages import Message
+    from anyvlm.inputs.messages import Medium, Message, Video
 
 
 def picture(word: str, *, remote: bool) -> Image.Image:
@@ -31,21 +30,44 @@ def picture_size(word: str, *, remote: bool) -> tuple[int, int]:
     return image_size(_source(word, remote), remote=remote)
 
 
-def conversation(pictures: Sequence[ImageSource], question: str, system: str | None) -> tuple[Message, ...]:
-    """One question about pictures, after a system text if there is one."""
+def video(word: str, *, remote: bool, fps: float | None = None, frames: int | None = None) -> Video:
+    """The video at a path or (only if `remote`) at an address. Raises InputError if there is none that can be read."""
+    from anyvlm.inputs.messages import Video
+    from anyvlm.inputs.video import read_footage, within_reach
+
+    _allowed(word, remote)
+    found = Video(within_reach(word, remote), fps, frames)
+    read_footage(found.source)
+    return found
+
+
+def videos(words: Sequence[str] | None, *, remote: bool, fps: float | None, frames: int | None) -> list[Video]:
+    """All of them. Raises InputError for `fps` or `frames` without a video."""
+    if not words and (fps is not None or frames is not None):
+        raise InputError("--fps and --frames say how a video is looked at, but there is none; add --video FILE.")
+    return [video(word, remote=remote, fps=fps, frames=frames) for word in words or ()]
+
+
+def conversation(media: Sequence[Medium], question: str, system: str | None) -> tuple[Message, ...]:
+    """One question about pictures and videos, after a system text if there is one."""
     from anyvlm.inputs.messages import Message, ask
 
     before = () if system is None else (Message("system", (system,)),)
-    return (*before, *ask(list(pictures), question))
+    return (*before, *ask(list(media), question))
+
+
+def _allowed(word: str, remote: bool) -> bool:
+    """Whether it is a web address; InputError if those are not allowed."""
+    web = word.lower().startswith(("http://", "https://"))
+    if web and not remote:
+        raise InputError(f"'{word}' is a web address; add --remote to let anyvlm fetch it, or give a file.")
+    return web
 
 
 def _source(word: str, remote: bool) -> str | bytes:
     if word == "-":
         return _stdin()
-    if word.lower().startswith(("http://", "https://")):
-        if not remote:
-            raise InputError(f"'{word}' is a web address; add --remote to let anyvlm fetch it, or give a file.")
-    elif "." not in word and ":" not in word and not os.path.exists(word):
+    if not _allowed(word, remote) and "." not in word and ":" not in word and not os.path.exists(word):
         raise InputError(f"There is no picture '{word}'; if it belongs to the question, put the whole question in quotes.")
     return word
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, replace
+from fractions import Fraction
 from math import prod
 
 from rich.console import Console, Group, RenderableType
@@ -15,13 +16,14 @@ from anyvlm.anatomy.parameters import Branch
 from anyvlm.cli._words import by, link, place, short
 from anyvlm.dual import DualSystem
 from anyvlm.inputs.messages import ask
+from anyvlm.inputs.video import Footage
 from anyvlm.match import AnySystem, MatchSystem
 from anyvlm.spec import Spec
-from anyvlm.system import Stage, System, VisionSystem
+from anyvlm.system import Stage, Stream, System, VisionSystem
 
 _NUMBERS = 10  # cells of the column of counts
 _GUIDE = "grey50"
-_STYLES = {"special": "cyan", "image": "magenta", "user": "bold", "template": "", "answer": ""}
+_STYLES = {"special": "cyan", "image": "magenta", "video": "magenta", "user": "bold", "template": "", "answer": ""}
 
 
 def portrait(console: Console, system: AnySystem, tree: Branch, rings: str) -> None:
@@ -64,6 +66,7 @@ def _facts(system: AnySystem, tree: Branch, rings: str) -> Table:
         rows += [("picture", _costs(system, name)) for name in system.streams]
         if system.painting and system.code and system.code.draws:
             rows.append(("paints", f"{by(system.painting.size[::-1])} pixels, guided by {system.painting.guidance:g}"))
+        rows += [("video", _watches(stream)) for stream in system.streams.values() if stream.film]
     rows.append(("tests", rings))
     for name, value in rows:
         table.add_row(name, value)
@@ -80,8 +83,18 @@ def _costs(system: System, name: str) -> str:
     return f"{by(EXAMPLE)} becomes {several}{by((w, h))} pixels, {patches} patches, {tokens} tokens"
 
 
+def _watches(stream: Stream) -> str:
+    assert stream.film is not None
+    ticks = tuple(range(LENGTH * RATE))
+    cut = stream.film.cut(Footage(*EXAMPLE, ticks, ticks, Fraction(1, RATE), RATE))
+    tokens = sum(map(prod, stream.rows(cut)))
+    return f"{LENGTH} s of {by(EXAMPLE)} become {len(cut.frames)} frames of {by(cut.sizes[0][::-1])} pixels, {tokens} tokens"
+
+
 EXAMPLE = (1024, 768)
 """(width, height) in pixels of the picture whose cost is told."""
+LENGTH, RATE = 30, 25
+"""Seconds of the video whose cost is told, and its frames a second."""
 
 
 # Parts ----------------------------------------------------------------------------------------------------------------
@@ -113,6 +126,8 @@ def _parts(system: AnySystem, tree: Branch) -> Tree:
         return root
     for name, stream in system.streams.items():
         root.add(_titled(f"streams.{name}.policy", "", stream.policy))
+        if stream.film:
+            root.add(_titled(f"streams.{name}.film", "", stream.film.sampler))
         for part, spec in (("encoders", stream.encoder), ("connectors", stream.connector)):
             _part(root, tree, f"{part}.{name}", spec)
     _part(root, tree, "lm", system.lm)

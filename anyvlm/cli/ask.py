@@ -1,4 +1,4 @@
-"""`anyvlm ask`: pictures and a question in, an answer out, word by word."""
+"""`anyvlm ask`: pictures, videos and a question in, an answer out, word by word."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from anyvlm.cli._options import (
     MAX_TOKENS,
     Device,
     Dtype,
+    Fps,
+    Frames,
     Json,
     Masks,
     MaxTokens,
@@ -23,6 +25,7 @@ from anyvlm.cli._options import (
     Temperature,
     TopK,
     TopP,
+    Videos,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +39,9 @@ def ask(
             metavar="[IMAGE]... QUESTION", help="Pictures (files; - reads one from stdin), then the question in quotes."
         ),
     ],
+    video: Videos = None,
+    fps: Fps = None,
+    frames: Frames = None,
     model: Model = DEFAULT_MODEL,
     json: Json = False,
     draw: Annotated[
@@ -53,23 +59,20 @@ def ask(
     device: Device = None,
     dtype: Dtype = None,
 ) -> None:
-    """Ask a question about pictures, or about none.
+    """Ask a question about pictures and videos, or about none.
 
     Example: anyvlm ask cat.png "What is in the picture?"
     """
     begin = time.perf_counter()
-    from anyvlm.cli._pictures import conversation, picture
+    from anyvlm.cli._pictures import conversation, picture, videos
     from anyvlm.cli._places import drawing, drawn, lines
-    from anyvlm.errors import InputError
 
     *images, question = words
-    if not question.strip():
-        raise InputError("The question is empty; it is the last word of the command.")
-    if os.path.isfile(question):
-        raise InputError(f"The last word must be the question, but '{question}' is a file; add a question in quotes.")
+    _must_be_a_question(question)
     file = None if draw is None else drawing(draw, len(images))
     pictures = [picture(image, remote=remote) for image in images]
-    messages = conversation(pictures, question, system)
+    moving = videos(video, remote=remote, fps=fps, frames=frames)
+    messages = conversation([*pictures, *moving], question, system)
 
     from anyvlm.generate.model import load  # torch comes with it: a missing picture is told sooner
     from anyvlm.generate.sampling import Sampling
@@ -87,6 +90,15 @@ def ask(
     print(_object(loaded.system.name, answer, load_time) if json else "\n".join(["", *lines(answer)]))
     if file is not None:
         drawn(answer, pictures[0], file)
+
+
+def _must_be_a_question(last: str) -> None:
+    from anyvlm.errors import InputError
+
+    if not last.strip():
+        raise InputError("The question is empty; it is the last word of the command.")
+    if os.path.isfile(last):
+        raise InputError(f"The last word must be the question, but '{last}' is a file; add a question in quotes.")
 
 
 def _must_write_places(model: str) -> None:

@@ -1,10 +1,11 @@
-"""`anyvlm chat`: a conversation about pictures in the terminal, or line by line from a pipe."""
+"""`anyvlm chat`: a conversation about pictures and videos in the terminal, or line by line from a pipe."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,8 +26,6 @@ from anyvlm.cli._options import (
 )
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from anyvlm.generate.answer import Stream
     from anyvlm.inputs.messages import Message
 
@@ -51,13 +50,11 @@ def chat(
     Example: anyvlm chat cat.png
     """
     from anyvlm.cli._errors import complain
-    from anyvlm.cli._pictures import picture
+    from anyvlm.cli._pictures import picture, video
     from anyvlm.cli._session import Leave, Session
     from anyvlm.errors import AnyVLMError
 
-    def look(path: str) -> Image.Image:
-        return picture(path, remote=remote)
-
+    look, watch = partial(picture, remote=remote), partial(video, remote=remote)
     pictures = [look(image) for image in images or ()]
 
     from anyvlm.generate.model import load  # torch comes with it: a missing picture is told sooner
@@ -69,7 +66,7 @@ def chat(
     def reply(messages: Sequence[Message]) -> Stream:
         return loaded.stream(messages, sampling)
 
-    session = Session(reply, look, system, waiting=pictures)
+    session = Session(reply, look, system, waiting=[*pictures], watch=watch)
     interactive = sys.stdin.isatty() and sys.stdout.isatty()
     if interactive:
         print(f"{loaded.system.name}; /help lists what can be typed, /exit leaves.")

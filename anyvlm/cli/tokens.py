@@ -1,4 +1,4 @@
-"""`anyvlm tokens`: what pictures and a question cost, before anything runs."""
+"""`anyvlm tokens`: what pictures, videos and a question cost, before anything runs."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anyvlm.cli._options import DEFAULT_MODEL, Json, Model, Remote, SystemText
+from anyvlm.cli._options import DEFAULT_MODEL, Fps, Frames, Json, Model, Remote, SystemText, Videos
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from anyvlm.anatomy.tokens import Cost
-    from anyvlm.inputs.plan import Plan
+    from anyvlm.inputs.plan import Plan, Size
     from anyvlm.inputs.tokenizer import Tokenizer
     from anyvlm.parts.features import Grid
     from anyvlm.system import System
 
 
 def tokens(
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files; - reads one from stdin.")],
+    images: Annotated[list[str] | None, typer.Argument(metavar="[IMAGE]...", help="Files; - reads one from stdin.")] = None,
+    video: Videos = None,
+    fps: Fps = None,
+    frames: Frames = None,
     model: Model = DEFAULT_MODEL,
     question: Annotated[str, typer.Option(metavar="TEXT", help="What would be asked.", show_default=False)] = "",
     system: SystemText = None,
@@ -28,30 +31,36 @@ def tokens(
 ) -> None:
     """Say exactly how many tokens a prompt takes.
 
-    From the sizes of the pictures alone: no weights are loaded and no picture is decoded.
+    From the sizes of pictures and videos alone: no weights are loaded and no picture is decoded.
 
     Example: anyvlm tokens cat.png --model llava-1.5-7b
     """
     from anyvlm.anatomy.tokens import costs
-    from anyvlm.cli._pictures import conversation, picture_size
+    from anyvlm.cli._pictures import conversation, picture_size, videos
     from anyvlm.errors import InputError
     from anyvlm.inputs.plan import plan
+    from anyvlm.inputs.video import read_footage
     from anyvlm.system import System, VisionSystem
     from anyvlm.weights.load import find
 
-    sizes = [picture_size(image, remote=remote) for image in images]
+    if not images and not video:
+        raise InputError("There is nothing to count; name a picture, or a video with --video.")
+    images, moving = images or [], videos(video, remote=remote, fps=fps, frames=frames)
+    sizes: list[Size] = [picture_size(image, remote=remote) for image in images]
+    sizes += [read_footage(each.source) for each in moving]
     found = find(model)
     if not isinstance(found, System):
         alone = "is an encoder alone" if isinstance(found, VisionSystem) else "answers no questions"
         raise InputError(f"'{found.name}' {alone}: it has no prompt; `anyvlm show {found.name}` describes it.")
-    each = costs(found, sizes)
+    each = costs(found, sizes, fps=fps, frames=frames)
     tokenizer = _tokenizer(found, needed=bool(question or system))
-    messages = conversation(images, question, system)
+    messages = conversation([*images, *moving], question, system)
     planned = None if tokenizer is None else plan(found, tokenizer, messages, sizes=sizes)
+    names = [*images, *(video or ())]
     if json:
-        _write(images, found, each, planned)
+        _write(names, found, each, planned)
     else:
-        _print(images, found, each, planned)
+        _print(names, found, each, planned)
 
 
 def _tokenizer(system: System, needed: bool) -> Tokenizer | None:
@@ -67,22 +76,25 @@ def _tokenizer(system: System, needed: bool) -> Tokenizer | None:
         return None
 
 
-def _write(images: Sequence[str], system: System, each: Sequence[Cost], planned: Plan | None) -> None:
+def _write(names: Sequence[str], system: System, each: Sequence[Cost], planned: Plan | None) -> None:
     import json
 
     rows = [
         {
-            "image": image, "size": c.cut.picture, "resized": [(w, h) for h, w in c.cut.sizes], "patches": c.patches,
-            "grids": c.rows, "tokens": c.tokens,
+            "video" if c.cut.frames else "image": name, "size": c.cut.picture, "resized": [(w, h) for h, w in c.cut.sizes],
+            "patches": c.patches, "grids": c.rows, "tokens": c.tokens, **({"times": c.cut.times} if c.cut.frames else {}),
         }  # fmt: skip
-        for image, c in zip(images, each, strict=True)
+        for name, c in zip(names, each, strict=True)
     ]
-    usage = {"prompt_tokens": None if planned is None else len(planned), "image_tokens": sum(cost.tokens for cost in each)}
+    stills, films = ([c for c in each if bool(c.cut.frames) is film] for film in (False, True))
+    usage = {"prompt_tokens": None if planned is None else len(planned), "image_tokens": sum(c.tokens for c in stills)}
+    if films:
+        usage["video_tokens"] = sum(c.tokens for c in films)
     out = {"model": system.name, "images": rows, "usage": usage, "context": system.lm.context}
     typer.echo(json.dumps(out, indent=2, ensure_ascii=False))
 
 
-def _print(images: Sequence[str], system: System, each: Sequence[Cost], planned: Plan | None) -> None:
+def _print(names: Sequence[str], system: System, each: Sequence[Cost], planned: Plan | None) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -93,10 +105,10 @@ def _print(images: Sequence[str], system: System, each: Sequence[Cost], planned:
     table.add_column("picture", overflow="fold")
     for name in ("pixels", "resized to", "patches", "rows", "tokens"):
         table.add_column(name, justify="right", no_wrap=True)
-    for image, cost in zip(images, each, strict=True):
+    for name, cost in zip(names, each, strict=True):
         arrays = [f"{by((w, h))}" for h, w in cost.cut.sizes]
         resized = arrays[0] if len(arrays) == 1 else f"{len(arrays)} of {arrays[0]}"
-        table.add_row(image, by(cost.cut.picture), resized, *map(_grids, (cost.patches, cost.rows)), str(cost.tokens))
+        table.add_row(name, by(cost.cut.picture), resized, *map(_grids, (cost.patches, cost.rows)), str(cost.tokens))
     console = Console(highlight=False)
     console.print(table, "")
     console.print(_sum(system, each, planned))
@@ -108,18 +120,22 @@ def _grids(grids: Sequence[Grid]) -> str:
 
     from anyvlm.cli._words import by
 
-    return by(grids[0][1:]) if len(grids) == 1 else str(sum(map(prod, grids)))
+    return by(grids[0][1:]) if len(grids) == 1 and grids[0][0] == 1 else str(sum(map(prod, grids)))
 
 
 def _sum(system: System, each: Sequence[Cost], planned: Plan | None) -> str:
-    context, pictures = system.lm.context, sum(cost.tokens for cost in each)
+    context, looks = system.lm.context, sum(cost.tokens for cost in each)
+    what = "Videos" if all(cost.cut.frames for cost in each) else "Pictures"
     if planned is None:
         return (
-            f"Pictures take {pictures} of the {context} tokens that {system.name} holds; text is not counted, as its "
+            f"{what} take {looks} of the {context} tokens that {system.name} holds; text is not counted, as its "
             "tokenizer is not in the cache and could not be fetched."
         )
-    text = len(planned) - planned.image_tokens
+    text = len(planned) - planned.image_tokens - planned.video_tokens
+    counts = ((planned.image_tokens, "pictures"), (planned.video_tokens, "videos"), (text, "text"))
+    shares = ", ".join(f"{count} for {kind}" for count, kind in counts if count)
+    shares = " and ".join(shares.rsplit(", ", 1))
     return (
-        f"The prompt for {system.name} has {len(planned)} tokens, {planned.image_tokens} for pictures and {text} for text; "
+        f"The prompt for {system.name} has {len(planned)} tokens, {shares}; "
         f"{context - len(planned)} of {context} are left for the answer."
     )

@@ -18,11 +18,12 @@ from anyvlm.parts.code.mask import MaskDecoder
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens of the prompt, how many of them are pictures, and tokens generated (the end token included)."""
+    """Tokens of the prompt, how many of them are pictures and videos, and tokens generated (the end token included)."""
 
     prompt_tokens: int
     image_tokens: int
     completion_tokens: int
+    video_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class Growing:
         return Answer(
             self._shown,
             self._finish,
-            Usage(len(self._plan), self._plan.image_tokens, self._tokens),
+            Usage(len(self._plan), self._plan.image_tokens, self._tokens, self._plan.video_tokens),
             Timings(
                 ready=self._ready - self._begin,
                 first_token=self._first - self._begin,

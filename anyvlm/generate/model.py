@@ -1,4 +1,4 @@
-"""`Model`: a loaded system that answers. Pictures and words in, text out, and pictures where it makes them."""
+"""`Model`: a loaded system that answers. Pictures, videos and words in, text out, and pictures where it makes them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from anyvlm.dual import DualSystem
-from anyvlm.errors import InputError
+from anyvlm.errors import AnyVLMError, InputError
 from anyvlm.generate.answer import Answer, Growing, Stream
 from anyvlm.generate.device import Place, place
 from anyvlm.generate.engine import Delta, Engine
@@ -21,9 +21,9 @@ from anyvlm.generate.painting import Brush, draw, paint, painting_of
 from anyvlm.generate.prepack import prepack
 from anyvlm.generate.sampling import Sampling
 from anyvlm.inputs.collate import collate
-from anyvlm.inputs.image import ImageSource, image_size, read_image
 from anyvlm.inputs.incremental import Decoding
-from anyvlm.inputs.messages import Message, ask, read_messages
+from anyvlm.inputs.look import looked_at, pixels_of
+from anyvlm.inputs.messages import Medium, Message, ask, read_messages
 from anyvlm.inputs.plan import Plan, plan
 from anyvlm.inputs.tokenizer import Tokenizer
 from anyvlm.match import MatchSystem
@@ -31,8 +31,8 @@ from anyvlm.parts.code.mask import MaskDecoder
 from anyvlm.system import VLM, System, VisionSystem
 from anyvlm.weights.load import find, load_masks, load_module, load_tokenizer
 
-Images = ImageSource | list[ImageSource] | tuple[ImageSource, ...] | None
-"""One picture, several, or none: paths, bytes, data URLs, PIL images, arrays, tensors."""
+Images = Medium | list[Medium] | tuple[Medium, ...] | None
+"""One picture, several, or none: paths, bytes, data URLs, PIL images, arrays, tensors. A video is a `messages.Video`."""
 Conversation = Iterable[Message | Mapping[str, object]]
 """Messages in OpenAI's form, ``{"role": "user", "content": "text" | [parts]}``, or as `Message`."""
 
@@ -145,12 +145,15 @@ class Model:
     def generate(
         self, conversations: Iterable[Conversation], sampling: Sampling | None = None, *, rows: int = 8
     ) -> list[Answer]:
-        """Answers to many conversations, `rows` of them at a time. Each is what it would be alone, up to rounding."""
+        """Answers to many conversations, `rows` of them at a time. Each is what it would be alone, up to rounding.
+
+        They may differ in all things: some may have pictures and others none. A mistake in one is raised with its number.
+        """
         sampling, todo = sampling or Sampling(), list(conversations)
         answers: list[Answer] = []
         for start in range(0, len(todo), rows):
             begin = time.perf_counter()
-            plans, deltas = self._begin(todo[start : start + rows], sampling)
+            plans, deltas = self._begin(todo[start : start + rows], sampling, start + 1)
             growing = [self._growing(plan, begin) for plan in plans]
             for delta in deltas:
                 growing[delta.row].push(delta)
@@ -174,26 +177,25 @@ class Model:
         return paint(self.vlm, self.tokenizer, self.place.device, prompt, settings, progress)
 
     def tokens(self, images: Images, question: str) -> Plan:
-        """The exact tokens of a prompt, from the sizes of the pictures alone; nothing is computed."""
+        """The exact tokens of a prompt, from the sizes of pictures and videos alone; nothing is computed."""
         messages = _question(images, question)
-        pictures = [picture for message in messages for picture in message.pictures]
-        sizes = [image_size(picture.source, remote=self.remote) for picture in pictures]
-        return plan(self.system, self.tokenizer, messages, sizes=sizes)
+        media = looked_at(self.system, messages, self.remote)
+        return plan(self.system, self.tokenizer, messages, sizes=[each.size for each in media])
 
     def _begin(
-        self, conversations: Sequence[Conversation], sampling: Sampling
+        self, conversations: Sequence[Conversation], sampling: Sampling, first: int | None = None
     ) -> tuple[list[Plan], Generator[Delta, None, None]]:
-        """Plans of the conversations, and their answers, about to be generated as one batch."""
+        """Plans of the conversations, and their answers, about to be generated as one batch. `first`: number of the first."""
         plans, pixels, grammar = [], [], self._grammar(len(conversations), sampling)
-        for conversation in conversations:
-            messages = read_messages(conversation)
-            images = [read_image(picture.source, remote=self.remote) for message in messages for picture in message.pictures]
-            sizes = [image.size for image in images]
-            laid = plan(self.system, self.tokenizer, messages, sizes=sizes, max_tokens=sampling.max_tokens)
-            plans.append(laid)
-            policies = [self.system.streams[seen.stream].policy_among(len(images)) for seen in laid.pictures]
-            arrays = [policy.arrays(image) for policy, image in zip(policies, images, strict=True)]
-            pixels.append([array for of_one in arrays for array in of_one])
+        for n, conversation in enumerate(conversations, first or 1):
+            try:
+                messages = read_messages(conversation)
+                media = looked_at(self.system, messages, self.remote)
+                sizes = [each.size for each in media]
+                plans.append(plan(self.system, self.tokenizer, messages, sizes=sizes, max_tokens=sampling.max_tokens))
+                pixels.append(pixels_of(self.system, media, plans[-1]))
+            except AnyVLMError as error:
+                raise error if first is None else type(error)(f"conversation {n}: {error}") from None
         batch = collate(self.system, plans, pixels).to(self.place.device)
         deltas = self._engine.generate(
             batch,

@@ -14,7 +14,7 @@ import torch
 from anyvlm.inputs.plan import Plan
 from anyvlm.inputs.reach import reaches
 from anyvlm.parts.cut import Cut
-from anyvlm.parts.features import Grid, still
+from anyvlm.parts.features import Grid, moving, still
 from anyvlm.system import Batch, Pixels, System
 
 NOTHING = -100
@@ -24,7 +24,7 @@ NOTHING = -100
 def collate(
     system: System, plans: Sequence[Plan], pixels: Sequence[Sequence[npt.NDArray[np.float32]]], *, labels: bool = False
 ) -> Batch:
-    """One row per plan; `pixels[b]` are the (3, h, w) arrays of its pictures, one picture after another.
+    """One row per plan; `pixels[b]` are the (3, h, w) arrays of its pictures and frames, one picture or video after another.
 
     `labels`: also the id to predict at each place, from the plan's supervised tokens.
     """
@@ -53,8 +53,9 @@ def media(
         for seen in plan.pictures:
             encoder = system.streams[seen.stream].encoder
             own = [torch.from_numpy(array) for _, array in zip(seen.cut.sizes, left, strict=False)]
-            rows.setdefault(seen.stream, []).extend(still(x, encoder) for x in own)
-            grids.setdefault(seen.stream, []).extend(encoder.grid(*x.shape[1:]) for x in own)
+            new = [moving(torch.stack(own), encoder)] if seen.cut.frames else [still(x, encoder) for x in own]
+            rows.setdefault(seen.stream, []).extend(new)
+            grids.setdefault(seen.stream, []).extend(system.streams[seen.stream].patches(seen.cut))
             cuts.setdefault(seen.stream, []).append(seen.cut)
             if seen.stream in plan.texts:
                 texts.setdefault(seen.stream, []).extend([plan.texts[seen.stream]] * len(own))

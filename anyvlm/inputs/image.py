@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias, Union
 
 import imagesize
 import numpy as np
@@ -60,7 +60,7 @@ def read_image(source: ImageSource, *, remote: bool = False, limits: Limits = LI
             raise
         except Exception:  # Pillow raises over a dozen types; their texts may leak addresses, so none is shown
             raise InputError(
-                f"{_name(source)} is damaged, cut off or in an unknown colour space; save it again as PNG or JPEG."
+                f"{name_of(source)} is damaged, cut off or in an unknown colour space; save it again as PNG or JPEG."
             ) from None
 
 
@@ -78,7 +78,7 @@ def image_size(source: ImageSource, *, remote: bool = False, limits: Limits = LI
 def _opened(source: ImageSource, remote: bool, limits: Limits) -> Iterator[Image.Image]:
     """The image with its header read and its limits checked, pixels not yet decoded."""
     if isinstance(source, Image.Image):
-        _check(source.size, _name(source), limits)
+        _check(source.size, name_of(source), limits)
         yield source
     elif isinstance(source, np.ndarray):
         yield _from_array(source, limits)
@@ -87,10 +87,10 @@ def _opened(source: ImageSource, remote: bool, limits: Limits) -> Iterator[Image
     elif isinstance(source, (str, Path, bytes)):
         data = _encoded(source, remote, limits)
         if not data:
-            raise InputError(f"{_name(source)} is empty (0 bytes).")
+            raise InputError(f"{name_of(source)} is empty (0 bytes).")
         if len(data) > limits.encoded:
-            raise InputError(f"{_name(source)} has more than the allowed {limits.encoded / 1e6:g} MB; make it smaller.")
-        yield _from_bytes(data, _name(source), limits)
+            raise InputError(f"{name_of(source)} has more than the allowed {limits.encoded / 1e6:g} MB; make it smaller.")
+        yield _from_bytes(data, name_of(source), limits)
     else:
         raise InputError(
             f"A {type(source).__name__} is not an image; give a path, bytes, data URL, PIL image, array or tensor."
@@ -100,42 +100,58 @@ def _opened(source: ImageSource, remote: bool, limits: Limits) -> Iterator[Image
 def _encoded(source: str | Path | bytes, remote: bool, limits: Limits) -> bytes:
     if isinstance(source, bytes):
         return source
-    if isinstance(source, str):
-        scheme = source[:10].lower()
-        if scheme.startswith("data:"):
-            return _from_data_url(source, limits)
-        if scheme.startswith(("http://", "https://")):
-            if not remote:
-                raise InputError(f"{_name(source)} is a web address and fetching is off; allow it or give a file.")
-            from anyvlm.inputs.remote import fetch  # the http client is not loaded for local pictures
-
-            return fetch(source, limit=limits.encoded)
-        if "://" in source:
-            raise InputError(f"{_name(source)} is not understood: only paths, data: and http(s): addresses are images.")
-    return _from_file(Path(source), limits)
+    if (data := fetched(source, remote, limits)) is not None:
+        return data
+    with local_file(Path(source)) as file:
+        return file.read(limits.encoded + 1)
 
 
-def _from_file(path: Path, limits: Limits) -> bytes:
+def fetched(source: str | Path, remote: bool, limits: Limits, what: str = "image") -> bytes | None:
+    """The bytes behind an address: ``data:``, or http(s) if `remote`. None for a path. `what` it is shows in errors."""
+    if isinstance(source, Path):
+        return None
+    scheme = source[:10].lower()
+    if scheme.startswith("data:"):
+        return _from_data_url(source, limits, what)
+    if scheme.startswith(("http://", "https://")):
+        if not remote:
+            raise InputError(f"{name_of(source)} is a web address and fetching is off; allow it or give a file.")
+        from anyvlm.inputs.remote import fetch  # the http client is not loaded for local pictures
+
+        return fetch(source, limit=limits.encoded)
+    if "://" in source:
+        raise InputError(f"{name_of(source)} is not understood: only paths, data: and http(s): addresses are {what}s.")
+    return None
+
+
+@contextmanager
+def local_file(path: Path, what: str = "image") -> Iterator[BinaryIO]:
+    """The opened file. Raises InputError for what is no readable regular file."""
     try:
         if path.is_dir():
-            raise InputError(f"'{path}' is a directory; give an image file.")
+            raise InputError(f"'{path}' is a directory; give {_an(what)} file.")
         if not path.exists():
             raise InputError(f"There is no file '{path}'.")
         if not path.is_file():  # a pipe or device could block for ever or never end
-            raise InputError(f"'{path}' is not a regular file; give an image file.")
+            raise InputError(f"'{path}' is not a regular file; give {_an(what)} file.")
         with path.open("rb") as file:
-            return file.read(limits.encoded + 1)
+            yield file
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or "not a valid file name"
-        raise InputError(f"{_name(path)} cannot be read: {reason}.") from None
+        raise InputError(f"{name_of(path)} cannot be read: {reason}.") from None
 
 
-def _from_data_url(url: str, limits: Limits) -> bytes:
+def _an(what: str) -> str:
+    return f"an {what}" if what == "image" else f"a {what}"
+
+
+def _from_data_url(url: str, limits: Limits, what: str) -> bytes:
     head, comma, payload = url.partition(",")
     if not comma or not head.lower().endswith(";base64"):
-        raise InputError("The data URL is not of the form 'data:image/png;base64,...'.")
+        form = "image/png" if what == "image" else "video/mp4"
+        raise InputError(f"The data URL is not of the form 'data:{form};base64,...'.")
     if len(payload) > limits.encoded * 3 // 2:  # base64 needs 4/3, line breaks a little
-        raise InputError(f"The data URL has more than the allowed {limits.encoded / 1e6:g} MB; make the image smaller.")
+        raise InputError(f"The data URL has more than the allowed {limits.encoded / 1e6:g} MB; make the {what} smaller.")
     try:
         return base64.b64decode("".join(payload.split()), validate=True)
     except (binascii.Error, ValueError):
@@ -200,14 +216,14 @@ def _check(size: tuple[int, int], name: str, limits: Limits) -> None:
         raise InputError(f"{name} is {width} x {height}, more than {limits.ratio} times as long as wide; cut it up.")
 
 
-def _name(source: ImageSource) -> str:
+def name_of(source: ImageSource, what: str = "image") -> str:
     """How an error calls the source; never its content."""
     if isinstance(source, bytes):
-        return "The image"
+        return f"The {what}"
     if isinstance(source, (str, Path)):
         text = str(source)
         if text[:5].lower() == "data:":
-            return "The image in the data URL"
+            return f"The {what} in the data URL"
         return f"'{text if len(text) <= 200 else text[:200] + '...'}'"
     return f"The {type(source).__name__}"
 

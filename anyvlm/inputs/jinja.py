@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from anyvlm.errors import InputError, SpecError
-from anyvlm.inputs.messages import Message
+from anyvlm.inputs.messages import Message, Video
 from anyvlm.inputs.sandbox import compiled
 from anyvlm.inputs.template import Piece, split_specials
 from anyvlm.inputs.tokenizer import read_json
@@ -106,6 +106,8 @@ def _chat(messages: Sequence[Message], lists: bool, marks: _Marks | None = None)
 
     def content(message: Message) -> object:
         if lists:
+            if any(isinstance(part, Video) for part in message.content):
+                raise InputError("Videos are not understood in chat templates that come with a checkpoint.")
             parts = message.content
             return [{"type": "text", "text": text(message, p)} if isinstance(p, str) else {"type": "image"} for p in parts]
         if message.pictures:

@@ -8,7 +8,7 @@ from math import ceil, floor, sqrt
 from PIL import Image
 
 from anyvlm.errors import InputError, SpecError
-from anyvlm.inputs.policy import CLIP_MEAN, CLIP_STD, Array, ImagePolicy, Policy, Resample, Triple
+from anyvlm.inputs.policy import CLIP_MEAN, CLIP_STD, Array, ImagePolicy, Policy, Resample, Rounds, Triple
 from anyvlm.parts.cut import Cut
 
 
@@ -17,14 +17,19 @@ class Native(Policy):
     """Both sides to the nearest multiple of `multiple`; then, with the proportions of the picture, as many multiples as fit
     into `most` pixels or as few as reach `least`. Pictures more than `ratio` times as long as wide are refused.
 
-    value = (pixel * rescale - mean) / std. Source: transformers' `image_processing_pil_qwen2_vl.py` (`smart_resize`).
+    `budget`: pixels of all frames of a video together; each has an equal share, but at least 1.05 times `least`.
+
+    value = (pixel * rescale - mean) / std. Sources: transformers' `image_processing_pil_qwen2_vl.py` (`smart_resize`),
+    qwen-vl-utils' `vision_process.py` (`fetch_video`).
     """
 
     least: int
     most: int
     multiple: int = 28
+    budget: int | None = None
     ratio: int = 200
     resample: Resample = "bicubic"
+    rounds: Rounds = "two"
     rescale: float = 1 / 255
     mean: Triple = CLIP_MEAN
     std: Triple = CLIP_STD
@@ -50,6 +55,12 @@ class Native(Policy):
             return ceil(height * grow / one) * one, ceil(width * grow / one) * one
         return h, w
 
+    def of_frames(self, count: int) -> Native:
+        """With fewer pixels the more frames there are."""
+        if self.budget is None:
+            return self
+        return self.but(most=max(min(self.most, self.budget // count), int(self.least * 1.05)))
+
     def cut(self, width: int, height: int) -> Cut:
         """One array."""
         return Cut((width, height), (self.plan(width, height),))
@@ -58,6 +69,7 @@ class Native(Policy):
         """One array."""
         size = self.plan(*image.size)
         whole = ImagePolicy(
-            size=size, fit="stretch", resample=self.resample, rescale=self.rescale, mean=self.mean, std=self.std
-        )
+            size=size, fit="stretch", resample=self.resample, rounds=self.rounds, rescale=self.rescale, mean=self.mean,
+            std=self.std,
+        )  # fmt: skip
         return [whole.apply(image)]

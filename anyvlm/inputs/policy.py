@@ -21,6 +21,8 @@ from anyvlm.parts.cut import Cut
 from anyvlm.spec import Json, JsonValue, Spec
 
 Resample: TypeAlias = Literal["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"]
+Box: TypeAlias = tuple[float, float, float, float]  # left, top, right, bottom in pixels
+Rounds: TypeAlias = Literal["two", "last"]
 Triple: TypeAlias = tuple[float, float, float]
 Array: TypeAlias = npt.NDArray[np.float32]  # (3, height, width), as an encoder reads it
 
@@ -33,6 +35,7 @@ IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 
 _RESAMPLE: tuple[Resample, ...] = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")  # by Pillow's number
+_LARGE = 64_000_000  # pixels of a resized picture beyond which only what a crop keeps is made; one of 200:1 at 512 has 52
 _ROWS = 128  # of a padded square held at a time
 
 
@@ -46,6 +49,10 @@ class Policy(Spec):
     def arrays(self, image: Image.Image) -> list[Array]:
         """The arrays of an upright RGB picture (`read_image`), of the sizes and in the order that `cut` tells."""
         raise NotImplementedError
+
+    def of_frames(self, count: int) -> Policy:
+        """The policy for each of so many frames of a video."""
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +69,7 @@ class ImagePolicy(Policy):
     short: target of the shorter edge before the crop; None is the shorter side of `size`.
     middle: how half a pixel is rounded where the crop begins: "floor" (transformers), or "even" (torchvision).
     nearest: the longer edge is then rounded to the nearest pixel (Chameleon's authors), not down (transformers).
+    rounds: a resize makes bytes after each of its "two" passes, as Pillow does, or after the "last" alone (torchvision).
     value = (pixel * rescale - mean) / std
     """
 
@@ -69,6 +77,7 @@ class ImagePolicy(Policy):
     fit: Literal["stretch", "crop", "pad", "keep", "corner"]
     short: int | None = None
     resample: Resample = "bicubic"
+    rounds: Rounds = "two"
     fill: tuple[int, int, int] | None = None
     middle: Literal["floor", "even"] = "floor"
     multiple: int = 1
@@ -107,7 +116,10 @@ class ImagePolicy(Policy):
         height, width = self._resized(*image.size)
         if self.fit == "pad":
             image = self._squeezed(image, width)
-        pixels = np.asarray(self.resized(image, width, height))
+        if self.fit == "crop" and width * height > _LARGE:
+            pixels = np.asarray(self._middle(image, width, height))
+        else:
+            pixels = np.asarray(self.resized(image, width, height))
         if self.fit in ("crop", "pad"):
             pixels = _centre(pixels, self.size, self.middle)
         if self.fit == "corner":
@@ -119,9 +131,13 @@ class ImagePolicy(Policy):
         table = self._table()
         return np.stack([table[channel][pixels[:, :, channel]] for channel in range(3)])
 
-    def resized(self, image: Image.Image, width: int, height: int) -> Image.Image:
-        """The picture at another size, with the policy's filter."""
-        return image.resize((width, height), _RESAMPLE.index(self.resample))
+    def resized(self, image: Image.Image, width: int, height: int, box: Box | None = None) -> Image.Image:
+        """The picture, or what lies in a box of it, at another size, with the policy's filter."""
+        method = _RESAMPLE.index(self.resample)
+        if self.rounds == "two":
+            return image.resize((width, height), method, box)
+        planes = [np.asarray(plane.convert("F").resize((width, height), method, box)) for plane in image.split()]
+        return Image.fromarray(np.rint(np.stack(planes, -1).clip(0, 255)).astype(np.uint8))
 
     def _resized(self, width: int, height: int) -> tuple[int, int]:
         """(height, width) after the resize."""
@@ -142,6 +158,13 @@ class ImagePolicy(Policy):
         sides = max(width, height), min(width, height)
         long = round(short / sides[1] * sides[0]) if self.nearest else int(short * sides[0] / sides[1])
         return (long, short) if width <= height else (short, long)
+
+    def _middle(self, image: Image.Image, width: int, height: int) -> Image.Image:
+        """Resized to this size as far as the crop will keep it. (A picture of 1 x 30,000 pixels would need 4.5 GB.)"""
+        down, across = image.height / height, image.width / width
+        high, wide = min(height, self.size[0]), min(width, self.size[1])
+        top, left = (height - high) // 2, (width - wide) // 2
+        return self.resized(image, wide, high, (left * across, top * down, (left + wide) * across, (top + high) * down))
 
     def _squeezed(self, image: Image.Image, width: int) -> Image.Image:
         """In the middle of a square (``expand2square`` in llava/mm_utils.py), and the square's width already resized.

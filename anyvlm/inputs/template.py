@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from anyvlm.errors import InputError, SpecError
-from anyvlm.inputs.messages import Message, Picture
+from anyvlm.inputs.messages import Message, Picture, Video
 from anyvlm.inputs.regions import Region
 from anyvlm.spec import Spec
 
-Kind: TypeAlias = Literal["special", "template", "user", "answer", "image"]
+Kind: TypeAlias = Literal["special", "template", "user", "answer", "image", "video"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Piece:
     """A stretch of the prompt.
 
     kind: "special" one control token of the tokenizer; "template" trusted text; "user" and "answer" untrusted text;
-    "image" one picture, whose text is only its name in printed prompts. supervised: training predicts these tokens.
+    "image" one picture, "video" one video, whose text is only its name in printed prompts. supervised: training predicts
+    these tokens.
     """
 
     text: str
@@ -49,7 +50,7 @@ class Template(Spec):
     user_open: str
     user_close: str
     user_again: str = ""  # before the second and later user_open
-    text_open: str = ""  # after user_open, where the turn begins with text and not with a picture (Idefics3)
+    text_open: str = ""  # after user_open, where the turn does not begin with a picture (Idefics3)
     text_ahead: str = ""  # before the first text of every user turn, behind pictures that stand before it (OpenFlamingo)
     answer_open: str
     prompt_end: str = ""  # behind the last answer_open (T5: "</s>" ends what its encoder reads)
@@ -57,6 +58,7 @@ class Template(Spec):
     answer_end: str
     answer_close: str = ""
     image: str = "<image>"  # how printed prompts show a picture
+    video: str = "<video>"  # and a video, which stands where a picture could, between the same image_open and image_close
     image_open: str = ""
     image_close: str = "\n"
     image_shared: bool = False  # image_close of a picture is image_open of one right behind it
@@ -113,15 +115,15 @@ class Template(Spec):
         """Pictures and text; `behind` stands between them."""
         parts = message.content
         if self.image_place == "first":
-            parts = (*message.pictures, *(part for part in parts if not isinstance(part, Picture)))
+            parts = (*message.media, *(part for part in parts if not isinstance(part, (Picture, Video))))
         if parts and not isinstance(parts[0], Picture):
             yield from self._format(self.text_open)
         previous: object = None
         for n, part in enumerate(parts):
-            if isinstance(part, Picture):
+            if isinstance(part, (Picture, Video)):
                 if not (self.image_shared and isinstance(previous, Picture)):
                     yield from self._format(self.image_open)
-                yield Piece(self.image, "image")
+                yield Piece(self.image, "image") if isinstance(part, Picture) else Piece(self.video, "video")
                 yield from self._format(self.image_close)
             else:
                 yield from self._format(behind)

@@ -67,6 +67,12 @@ def still(pixels_CHW: Tensor, encoder: Encoder) -> Tensor:
     return patches(pixels_CHW.expand(encoder.frames, -1, -1, -1), encoder.patch, encoder.frames)
 
 
+def moving(pixels_TCHW: Tensor, encoder: Encoder) -> Tensor:
+    """The patches of a video; its last frame stands still until the last patch is full."""
+    rest = -len(pixels_TCHW) % encoder.frames
+    return patches(torch.cat([pixels_TCHW, pixels_TCHW[-1:].expand(rest, -1, -1, -1)]), encoder.patch, encoder.frames)
+
+
 class Encoder(Spec):
     """Contract of encoders: patches (N, C) and grids -> Features of `width`. A patch lasts `frames` pictures of a video."""
 

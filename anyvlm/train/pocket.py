@@ -31,7 +31,6 @@ from anyvlm.data.paint import COLOURS
 from anyvlm.data.sample import SIDE, Box, Sample
 from anyvlm.data.scenes import GENERATORS
 from anyvlm.data.shapes import SHAPES
-from anyvlm.generate.device import place
 from anyvlm.inputs.collate import collate
 from anyvlm.inputs.messages import Message, Picture
 from anyvlm.inputs.plan import Plan, plan
@@ -311,7 +310,7 @@ def train(
     """All stages into the run folder `out`, going on where an earlier run stopped; returns the trained model.
 
     `start`: a packed file to begin from; then only the last stage is trained, anew. `share`: of the recipe's updates.
-    `device`: as in `anyvlm.load`.
+    `device`: a torch device; a GPU where there is one if None.
     """
     torch.set_num_threads(threads)
     vlm, tokenizer = initial()
@@ -319,7 +318,7 @@ def train(
     if start is not None:
         assert stages[0].lora is not None
         unpack(vlm, start, stages[0].lora)
-    vlm.to(place(device).device)
+    vlm.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     for block in (*vlm.encoders["image"].blocks, *vlm.lm.blocks):  # type: ignore[misc]
         block.compile(dynamic=True)  # eager norms and gates cost more than their matrix products
     for stage in stages:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from anyvlm.dual import DualSystem
 from anyvlm.errors import SpecError, WeightsError
+from anyvlm.inputs.formats import T5_PLAIN
 from anyvlm.inputs.policy import ImagePolicy, policy_from_preprocessor
 from anyvlm.inputs.template import Template
-from anyvlm.inputs.templates import T5_PLAIN
 from anyvlm.inputs.tokenizer import Tokenizer, read_json
 from anyvlm.keys import OURS
 from anyvlm.match import AnySystem, MatchSystem

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from anyvlm.errors import SpecError
+from anyvlm.inputs.formats import BLIP_2_OPT_CAPTION, INSTRUCTBLIP_VICUNA, T5_PLAIN
 from anyvlm.inputs.policy import ImagePolicy
 from anyvlm.inputs.template import Template
-from anyvlm.inputs.templates import BLIP_2_OPT_CAPTION, INSTRUCTBLIP_VICUNA, T5_PLAIN
 from anyvlm.inputs.tokenizer import Tokenizer
 from anyvlm.parts.bert import PostNorm, Words
 from anyvlm.parts.catalog.blip_2 import QFORMER_HF, READING_QFORMER_HF, blip_2_hf

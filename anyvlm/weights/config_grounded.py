@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from anyvlm.errors import SpecError
+from anyvlm.inputs.formats import BLIP_ANSWER as ANSWER
+from anyvlm.inputs.formats import BLIP_CAPTION as CAPTION
 from anyvlm.inputs.policy import policy_from_preprocessor
 from anyvlm.inputs.template import Template
-from anyvlm.inputs.templates import BLIP_ANSWER as ANSWER
-from anyvlm.inputs.templates import BLIP_CAPTION as CAPTION
 from anyvlm.inputs.tokenizer import read_json
 from anyvlm.match import MatchSystem, Wording
 from anyvlm.parts.bert import PostNorm
@@ -62,7 +62,7 @@ def read_grounded(path: Path, config: Mapping[str, object], source: Source, temp
     policy = policy_from_preprocessor(read_json(path / "preprocessor_config.json") or read_json(path / "processor_config.json"))
     meta = Meta(paper="", year=0, license="unknown", family="blip", row="")
     tokenizer = source if (path / "tokenizer.json").is_file() else None
-    stream = Stream(policy=policy, encoder=eye, connector=Same(), reach="all", limit=1)
+    stream = Stream(policy=policy, encoder=eye, connector=Same(), reach="all", most=1)
     lm = GroundedDecoder(
         vocab=text.vocab, width=text.width, depth=text.depth, heads=text.block.heads, context=text.context, tied=True,
         block=text.block,

@@ -7,9 +7,9 @@ from math import sqrt
 from pathlib import Path
 
 from anyvlm.inputs.boxes import Phrases
+from anyvlm.inputs.formats import KOSMOS_2
 from anyvlm.inputs.policy import ImagePolicy, policy_from_preprocessor
 from anyvlm.inputs.template import Template
-from anyvlm.inputs.templates import KOSMOS_2
 from anyvlm.inputs.tokenizer import read_json
 from anyvlm.parts.catalog.kosmos import KOSMOS_2_HF
 from anyvlm.parts.connect.latent import Latent

@@ -5,9 +5,9 @@ Numbers: salesforce/BLIP 056a169 configs/{caption_coco,vqa}.yaml for 8 cards, 16
 
 from __future__ import annotations
 
+from anyvlm.inputs.formats import BLIP_ANSWER as ANSWER
+from anyvlm.inputs.formats import BLIP_CAPTION as CAPTION
 from anyvlm.inputs.policy import ImagePolicy
-from anyvlm.inputs.templates import BLIP_ANSWER as ANSWER
-from anyvlm.inputs.templates import BLIP_CAPTION as CAPTION
 from anyvlm.parts.catalog.blip import BLIP_ANSWER, BLIP_B_16, BLIP_CAPTION, BLIP_L_16, MED_ANSWERER, MED_DECODER
 from anyvlm.parts.connect.same import Same
 from anyvlm.parts.vision.vit import ViT
@@ -16,7 +16,7 @@ from anyvlm.weights.sources import Hub
 
 META = Meta(paper="2201.12086", year=2022, license="BSD-3-Clause", family="blip", row="blip")
 POLICY = ImagePolicy(size=(384, 384), fit="stretch")
-EYE = Stream(policy=POLICY, encoder=BLIP_B_16, connector=Same(), reach="all", limit=1)
+EYE = Stream(policy=POLICY, encoder=BLIP_B_16, connector=Same(), reach="all", most=1)
 ADDED = ("[DEC]", "[ENC]")
 
 

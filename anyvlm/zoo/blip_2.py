@@ -6,9 +6,9 @@ are rounded up to 64. Stage 1 trained the Q-Former with words too; that half is 
 
 from __future__ import annotations
 
+from anyvlm.inputs.formats import BLIP_2_OPT, BLIP_2_OPT_CAPTION, BLIP_2_T5, T5_PLAIN
 from anyvlm.inputs.policy import ImagePolicy
 from anyvlm.inputs.template import Template
-from anyvlm.inputs.templates import BLIP_2_OPT, BLIP_2_OPT_CAPTION, BLIP_2_T5, T5_PLAIN
 from anyvlm.keys import Keys
 from anyvlm.parts.catalog.blip_2 import BLIP_2_QFORMER, EVA_G_14, QFORMER_HF, blip_2_hf
 from anyvlm.parts.catalog.opt import OPT_2_7B, OPT_6_7B, OPT_HF

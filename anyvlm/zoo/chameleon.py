@@ -5,9 +5,9 @@ Numbers: the paper, sections 2 and 3; the config.json of facebook/chameleon-{7b,
 
 from __future__ import annotations
 
+from anyvlm.inputs.formats import CHAMELEON
 from anyvlm.inputs.painting import Painting
 from anyvlm.inputs.policy import ImagePolicy
-from anyvlm.inputs.templates import CHAMELEON
 from anyvlm.parts.catalog.chameleon import CHAMELEON_HF, CHAMELEON_LM_7B, CHAMELEON_LM_34B
 from anyvlm.parts.catalog.vqgan import CHAMELEON_VQGAN
 from anyvlm.parts.code.tables import SharedTables

@@ -7,8 +7,8 @@ conversation; here every picture gets its own frame and positions.
 from __future__ import annotations
 
 from anyvlm.inputs.brackets import Brackets
+from anyvlm.inputs.formats import COGVLM_BASE, COGVLM_CHAT
 from anyvlm.inputs.policy import ImagePolicy
-from anyvlm.inputs.templates import COGVLM_BASE, COGVLM_CHAT
 from anyvlm.parts.catalog.cogvlm import COGVLM_7B, COGVLM_HF, EVA2_CLIP_E
 from anyvlm.parts.connect.frame import Framed
 from anyvlm.parts.connect.gated import GatedProjector

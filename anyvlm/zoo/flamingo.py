@@ -8,8 +8,8 @@ blocks that others report of the 9B, or keys made of rows of 1,536, they do not.
 
 from __future__ import annotations
 
+from anyvlm.inputs.formats import FLAMINGO
 from anyvlm.inputs.policy import ImagePolicy
-from anyvlm.inputs.templates import FLAMINGO
 from anyvlm.parts.catalog.chinchilla import CHINCHILLA_1_4B, CHINCHILLA_7B, CHINCHILLA_70B
 from anyvlm.parts.catalog.nfnet import NFNET_F6
 from anyvlm.parts.connect.perceiver import Perceiver

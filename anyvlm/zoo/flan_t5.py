@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anyvlm.inputs.templates import T5_PLAIN
+from anyvlm.inputs.formats import T5_PLAIN
 from anyvlm.parts.catalog.layouts import lm_hf
 from anyvlm.parts.catalog.t5 import FLAN_T5_BASE as BASE
 from anyvlm.parts.catalog.t5 import FLAN_T5_LARGE as LARGE

@@ -6,9 +6,9 @@ Numbers: the config.json and preprocessor_config.json of adept/fuyu-8b. Its reci
 from __future__ import annotations
 
 from anyvlm.inputs.boxes import Corners
+from anyvlm.inputs.formats import FUYU
 from anyvlm.inputs.markup import Lines
 from anyvlm.inputs.policy import HALF, ImagePolicy
-from anyvlm.inputs.templates import FUYU
 from anyvlm.parts.catalog.layouts import fuyu_hf
 from anyvlm.parts.catalog.persimmon import FUYU_PATCHES, PERSIMMON_8B, PERSIMMON_HF
 from anyvlm.parts.connect.mlp import Projector
@@ -30,6 +30,7 @@ FUYU_8B = System(
             encoder=Patches(patch=30),
             connector=Projector(depth=1),
             markup=Lines(line="|NEWLINE|", end="|NEWLINE|"),
+            most=1,  # the published processor has one picture for a prompt
         )
     },
     template=FUYU,

@@ -5,9 +5,9 @@ Numbers: the config.json of HuggingFaceM4/idefics-*; stages from the paper, whic
 
 from __future__ import annotations
 
+from anyvlm.inputs.formats import IDEFICS, IDEFICS_INSTRUCT
 from anyvlm.inputs.policy import ImagePolicy
 from anyvlm.inputs.template import Template
-from anyvlm.inputs.templates import IDEFICS, IDEFICS_INSTRUCT
 from anyvlm.parts.catalog.clip import CLIP_H_14
 from anyvlm.parts.catalog.idefics import IDEFICS_HF
 from anyvlm.parts.catalog.llama import LLAMA_7B, LLAMA_65B

@@ -6,9 +6,9 @@ up to 64. Few-shot examples and OCR tokens in the prompt are text like any other
 
 from __future__ import annotations
 
+from anyvlm.inputs.formats import INSTRUCTBLIP_VICUNA, T5_PLAIN
 from anyvlm.inputs.policy import ImagePolicy
 from anyvlm.inputs.template import Template
-from anyvlm.inputs.templates import INSTRUCTBLIP_VICUNA, T5_PLAIN
 from anyvlm.keys import Keys
 from anyvlm.parts.catalog.blip_2 import EVA_G_14, INSTRUCTBLIP_QFORMER, READING_QFORMER_HF, blip_2_hf
 from anyvlm.parts.catalog.llama import LLAMA_7B, LLAMA_13B, LLAMA_HF

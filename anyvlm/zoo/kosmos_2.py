@@ -7,8 +7,8 @@ training script also turns on relative positions ("--sope-rel-pos"), which trans
 from __future__ import annotations
 
 from anyvlm.inputs.boxes import Phrases
+from anyvlm.inputs.formats import KOSMOS_2 as TEMPLATE
 from anyvlm.inputs.policy import ImagePolicy
-from anyvlm.inputs.templates import KOSMOS_2 as TEMPLATE
 from anyvlm.parts.catalog.clip import CLIP_L_14
 from anyvlm.parts.catalog.kosmos import KOSMOS_2_1B, KOSMOS_2_HF
 from anyvlm.parts.connect.latent import Latent

@@ -5,6 +5,7 @@ Numbers: LLaVA-VL/LLaVA-NeXT scripts/train/{finetune_si,finetune_ov}.sh, the pap
 
 from __future__ import annotations
 
+from anyvlm.inputs.film import Film, Spread
 from anyvlm.inputs.policy import HALF, ImagePolicy
 from anyvlm.inputs.templates import QWEN2
 from anyvlm.inputs.tiles import AnyRes
@@ -23,7 +24,8 @@ EYE = Stream(
     several=ONE.but(fit="pad", fill=(127, 127, 127)),
     encoder=SIGLIP_SO400M_14_384.but(depth=26, layers=(-1,)),  # the last of 27 blocks is taken off
     connector=Projector(depth=2),
-    join=Newlines(most=9),
+    join=Newlines(most=9, pool=2),
+    film=Film(sampler=Spread(most=32), policy=ONE, placeholder="<video>"),
 )
 _ALL = ("encoders.*", "connectors.*", "joins.*", "lm.*")
 _FULL = Stage(

@@ -6,8 +6,8 @@ the vocabulary with a VQ-GAN; here 16 x 16 pixels under a linear layer take the 
 
 from __future__ import annotations
 
+from anyvlm.inputs.formats import MOT
 from anyvlm.inputs.policy import ImagePolicy
-from anyvlm.inputs.templates import MOT
 from anyvlm.parts.catalog.mot import MOT_7B
 from anyvlm.parts.connect.mlp import Projector
 from anyvlm.parts.vision.patches import Patches

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anyvlm.inputs.templates import NEOX
+from anyvlm.inputs.formats import NEOX
 from anyvlm.parts.catalog.layouts import lm_hf
 from anyvlm.parts.catalog.mpt import MOSAIC_GPT, MPT_1B, MPT_7B, MPT_HF
 from anyvlm.system import Checkpoint, Meta, System

@@ -7,8 +7,8 @@ comes from. CLIP's rows are taken before its last norm: open_clip applies that n
 
 from __future__ import annotations
 
+from anyvlm.inputs.formats import OPEN_FLAMINGO_VQA
 from anyvlm.inputs.policy import ImagePolicy
-from anyvlm.inputs.templates import OPEN_FLAMINGO_VQA
 from anyvlm.keys import Keys
 from anyvlm.parts.catalog.clip import CLIP_HF, CLIP_L_14
 from anyvlm.parts.catalog.layouts import vision_hf

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anyvlm.inputs.templates import OPT_PLAIN
+from anyvlm.inputs.formats import OPT_PLAIN
 from anyvlm.parts.catalog.layouts import lm_hf
 from anyvlm.parts.catalog.opt import OPT_2_7B, OPT_6_7B, OPT_HF
 from anyvlm.parts.opt import OPT

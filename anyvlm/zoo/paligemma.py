@@ -8,8 +8,8 @@ all embeddings by it afterwards. Positions count from 1 there and from 0 here, w
 from __future__ import annotations
 
 from anyvlm.inputs.boxes import Locations
+from anyvlm.inputs.formats import PALIGEMMA
 from anyvlm.inputs.policy import HALF, ImagePolicy
-from anyvlm.inputs.templates import PALIGEMMA
 from anyvlm.parts.catalog.clip import SIGLIP_HF, SIGLIP_SO400M_14_384
 from anyvlm.parts.catalog.gemma import GEMMA_2B
 from anyvlm.parts.catalog.layouts import PROJECTOR_PALIGEMMA, llava_hf

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anyvlm.inputs.templates import PHI_2 as FORMAT
+from anyvlm.inputs.formats import PHI_2 as FORMAT
 from anyvlm.parts.catalog.layouts import lm_hf
 from anyvlm.parts.catalog.phi import PHI_2 as LM
 from anyvlm.parts.catalog.phi import PHI_HF

@@ -65,7 +65,7 @@ POCKET = System(
             data=("joined", "invented", "reading", "single", "copies", "places", "chat", "easy_vqa"),
             losses={"next_token": 1.0},
             lora=Lora(rank=64, alpha=64, lr=3e-4),
-            lr=3e-4, batch=16, steps=100, weight_decay=0.02,
+            lr=3e-4, batch=16, steps=48, weight_decay=0.02,
             note="letters that were seen rightly are put together: of invented words too, which no vocabulary knows",
         ),
     ),

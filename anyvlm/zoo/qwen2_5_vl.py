@@ -13,7 +13,9 @@ from anyvlm.system import Checkpoint, Stage, System
 from anyvlm.weights.sources import Hub
 from anyvlm.zoo import qwen2_vl
 
-EYE = qwen2_vl.EYE.but(encoder=QWEN2_5_VL_EYE, connector=Merger(norm=QWEN2_5_VL_EYE.norm))
+EYE = qwen2_vl.EYE.but(
+    encoder=QWEN2_5_VL_EYE, connector=Merger(norm=QWEN2_5_VL_EYE.norm), film__policy__budget=2 * 115_200 * 28**2, film__pace=2.0
+)  # of a video 115,200 tokens at most, 90 % of the context; two positions a second
 EVERYTHING = (*qwen2_vl.EYES, "lm.*")
 
 STAGES = (

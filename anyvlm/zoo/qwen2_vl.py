@@ -1,10 +1,12 @@
 """Qwen2-VL (2409.12191): pictures at their own size, and positions with three axes for the language model.
 
-Numbers: the paper, section 2.2; the config.json and preprocessor_config.json published with each size.
+Numbers: the paper, section 2.2; the config.json and preprocessor_config.json published with each size. Of videos: the
+authors' qwen-vl-utils 0.0.10, but for the 24,576 tokens of a whole video, which 0.0.8 had and the context has room for.
 """
 
 from __future__ import annotations
 
+from anyvlm.inputs.film import Film, Paced
 from anyvlm.inputs.native import Native
 from anyvlm.inputs.templates import QWEN2_VL
 from anyvlm.parts.catalog.llama import QWEN2_1_5B, QWEN2_7B, QWEN2_72B
@@ -18,6 +20,11 @@ EYE = Stream(
     policy=Native(least=56 * 56, most=12_845_056),  # 4 to 16,384 tokens
     encoder=QWEN2_VL_EYE,
     connector=Merger(norm=QWEN2_VL_EYE.norm),
+    film=Film(
+        sampler=Paced(fps=2.0, least=4, most=768, multiple=2),
+        policy=Native(least=128 * 28**2, most=768 * 28**2, budget=2 * 24_576 * 28**2, rounds="last"),
+        placeholder="<|video_pad|>",
+    ),
 )
 SECTIONS = (16, 24, 24)
 EYES = ("encoders.*", "connectors.*")

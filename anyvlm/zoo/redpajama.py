@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anyvlm.inputs.templates import NEOX
+from anyvlm.inputs.formats import NEOX
 from anyvlm.parts.catalog.layouts import lm_hf
 from anyvlm.parts.catalog.neox import NEOX_HF, REDPAJAMA_3B
 from anyvlm.system import Checkpoint, Meta, System

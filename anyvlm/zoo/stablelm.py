@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anyvlm.inputs.templates import CONTINUED
+from anyvlm.inputs.formats import CONTINUED
 from anyvlm.parts.catalog.layouts import lm_hf
 from anyvlm.parts.catalog.stablelm import STABLELM_2_1_6B as LM
 from anyvlm.parts.catalog.stablelm import STABLELM_HF

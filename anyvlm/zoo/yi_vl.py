@@ -28,6 +28,7 @@ YI_VL_6B = System(
             policy=ImagePolicy(size=(448, 448), fit="pad", fill=CLIP_FILL),
             encoder=CLIP_H_14.but(size=448, layers=(-2,)),
             connector=Projector(depth=2, norm=LayerNorm(eps=1e-5)),
+            most=1,  # the model card, and VL/single_inference.py
         )
     },
     template=YI_VL,

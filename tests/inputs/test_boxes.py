@@ -179,7 +179,7 @@ def test_a_region_means_the_picture_before_it() -> None:
             sizes.append(size)
             return ()
 
-    noting = system().but(boxes=Noted(most=(1080, 1920)))
+    noting = system().but(boxes=Noted(most=(1080, 1920)), streams__image__most=None)
     here = Region("", points=((1.0, 1.0),))
     message = Message("user", (here, Picture(""), "a", here, Picture(""), here, "b", here))
     plan(noting, tokenizer(), [message], sizes=[(40, 30), (50, 20)])

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from anyvlm.errors import InputError
-from anyvlm.inputs.messages import Message, Picture, ask, read_messages
+from anyvlm.inputs.messages import Message, Picture, Video, ask, read_messages
 
 
 def test_order_is_kept() -> None:
@@ -39,6 +39,22 @@ def test_ask_puts_images_first() -> None:
         assert message.role == "user" and len(message.pictures) == count and message.content[-1] == "What?"
 
 
+def test_videos() -> None:
+    content = [
+        {"type": "video", "video": "a.mp4", "fps": 0.5},
+        {"type": "image", "image": "b.png"},
+        {"type": "video_url", "video_url": {"url": "c.mp4"}, "frames": 8},
+        Video("d.mp4"),
+        "What?",
+    ]
+    (message,) = read_messages([{"role": "user", "content": content}])
+    found = [(part.source, part.fps, part.frames) for part in message.media if isinstance(part, Video)]
+    assert found == [("a.mp4", 0.5, None), ("c.mp4", None, 8), ("d.mp4", None, None)]
+    assert len(message.media) == 4 and len(message.pictures) == 1
+    (asked,) = ask(["a.png", Video("a.mp4")], "What?")
+    assert [type(part) for part in asked.content] == [Picture, Video, str]
+
+
 @pytest.mark.parametrize(
     ("items", "word"),
     [
@@ -56,6 +72,12 @@ def test_ask_puts_images_first() -> None:
         ([{"role": "user", "content": [{"type": "image"}]}], "needs the field 'image'"),
         ([{"role": "user", "content": "x"}, {"role": "system", "content": "x"}], "message 2: a system message"),
         ([{"role": "assistant", "content": [{"type": "image", "image": "a"}]}], "only user messages"),
+        ([{"role": "assistant", "content": [{"type": "video", "video": "a"}]}], "only user messages"),
+        ([{"role": "user", "content": [{"type": "video"}]}], "part 1: .* needs the field 'video'"),
+        ([{"role": "user", "content": [{"type": "video_url", "video_url": 3}]}], "needs the field 'video_url'"),
+        ([{"role": "user", "content": [{"type": "video", "video": "a", "fps": "2"}]}], "part 1: fps and frames"),
+        ([{"role": "user", "content": [{"type": "video", "video": "a", "fps": 0}]}], "part 1: fps is 0"),
+        ([{"role": "user", "content": [{"type": "video", "video": "a", "frames": -1}]}], "part 1: frames is -1"),
     ],
 )
 def test_refused(items: list[object], word: str) -> None:

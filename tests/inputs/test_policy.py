@@ -161,6 +161,33 @@ def test_wide_pad_needs_no_square(monkeypatch: pytest.MonkeyPatch) -> None:
     assert max(made) <= 20_000 * 128
 
 
+@pytest.mark.parametrize("size", [(1, 30_000), (30_000, 1), (3, 20_000)])
+def test_crop_of_a_long_strip_needs_no_long_picture(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """1 x 30,000 pixels with the shorter edge made 224 would be 4.5 GB."""
+    sizes, resize = [], Image.Image.resize
+    monkeypatch.setattr(Image.Image, "resize", lambda *words: sizes.append(words[1]) or resize(*words))
+    strip = Image.new("RGB", size, (10, 20, 30))
+    strip.paste((200, 100, 50), (size[0] // 2, size[1] // 2, size[0], size[1]))
+    policy = ImagePolicy(size=(224, 224), fit="crop", mean=(0, 0, 0), std=(1, 1, 1))
+    pixels = policy.apply(strip)
+    assert sizes == [(224, 224)] and pixels.shape == (3, 224, 224)
+    assert pixels[:, 0, 0] * 255 == pytest.approx([10, 20, 30], abs=60)
+    assert pixels[:, -1, -1] * 255 == pytest.approx([200, 100, 50], abs=60)
+
+
+@given(width=st.integers(1, 300), height=st.integers(1, 300))
+def test_the_middle_of_a_long_strip_is_that_of_the_whole(width: int, height: int) -> None:
+    """But for a byte's rounding: Pillow may take lines and columns in another order."""
+    shade = np.add.outer(np.linspace(20, 120, height), np.linspace(0, 100, width))
+    image = Image.fromarray(np.stack([shade, shade + 10, 240 - shade], -1).astype(np.uint8))
+    policy = ImagePolicy(size=(40, 30), fit="crop", short=35, mean=(0, 0, 0), std=(1, 1, 1))
+    whole = policy.apply(image)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("anyvlm.inputs.policy._LARGE", 0)
+        middle = policy.apply(image)
+    assert np.abs(whole - middle).max() * 255 <= 2.01
+
+
 @pytest.mark.parametrize("name", [name for name in PAIRS if name != "pixtral"])
 def test_reads_the_files_transformers_writes(name: str, tmp_path: Path) -> None:
     processor, policy = PAIRS[name]

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anyvlm.errors import InputError
-from anyvlm.inputs import templates
+from anyvlm.inputs import formats, templates
 from anyvlm.inputs.messages import Message, Picture, ask
 from anyvlm.inputs.template import Piece, Template
 from anyvlm.spec import from_json, to_json
 
-NAMED = {name: value for name, value in vars(templates).items() if isinstance(value, Template)}
+NAMED = {name: value for name, value in {**vars(templates), **vars(formats)}.items() if isinstance(value, Template)}
 IMAGE = Picture("cat.png")
 TALK = (
     Message("user", (IMAGE, "What is it?")),
@@ -178,7 +178,7 @@ def test_system_message_replaces_the_default() -> None:
 
 def test_bos_behind_the_pictures() -> None:
     """Once, whether there are pictures, text, or both."""
-    template = templates.PALIGEMMA
+    template = formats.PALIGEMMA
     assert template.text((Message("user", (IMAGE, IMAGE, "Which?", "Say.")),)) == "<image><image><bos>Which?\nSay.\n"
     assert template.text((Message("user", (IMAGE,)),)) == "<image><bos>\n"
     assert template.text(ask((), "Hi")) == "<bos>Hi\n"

@@ -185,7 +185,7 @@ def test_answers_of_words(tmp_path: Path) -> None:
     alone = [ours.ask(PICTURE, question, max_tokens=4).text for question in ("Is this a dog?", "What is on the red sofa ?")]
     questions = [[Message("user", (Picture(PICTURE), q))] for q in ("Is this a dog?", "What is on the red sofa ?")]
     assert [answer.text for answer in ours.generate(questions, Sampling(max_tokens=4))] == alone
-    with pytest.raises(InputError, match="at most 1 picture"):
+    with pytest.raises(InputError, match="takes one picture"):
         ours.ask([PICTURE, PICTURE], "What is this?")
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"architectures": ["BlipModel"]}))

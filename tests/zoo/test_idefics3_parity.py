@@ -47,6 +47,9 @@ CASES = {  # rows and columns of patches of a tile, rows folded, rotary position
     "smolvlm-2.2b": (3, 3, {"rope_type": "default", "rope_theta": 273_768.0}, [(90, 61), (33, 33)]),
     "smolvlm-256m": (4, 4, {"rope_type": "default", "rope_theta": 1e5}, [(90, 61), (10, 200)]),
     "smolvlm-500m": (4, 4, {"rope_type": "default", "rope_theta": 1e5}, [(300, 90)]),
+    "smolvlm2-2.2b": (3, 3, {"rope_type": "default", "rope_theta": 1.3e5}, [(90, 61)]),
+    "smolvlm2-256m": (4, 4, {"rope_type": "default", "rope_theta": 1e5}, [(90, 61)]),
+    "smolvlm2-500m": (4, 4, {"rope_type": "default", "rope_theta": 1e5}, [(90, 61)]),
 }
 EYE = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
 
@@ -142,6 +145,8 @@ FULL = {  # config.json of the published files, and the parameters the Hub count
         }, (512, 16), 4, 507_482_304,
     ),
 }  # fmt: skip
+FULL |= {name.replace("smolvlm-", "smolvlm2-"): row for name, row in FULL.items() if name in ("smolvlm-256m", "smolvlm-500m")}
+FULL["smolvlm2-2.2b"] = (FULL["smolvlm-2.2b"][0] | {"vocab_size": 49280}, (384, 14), 3, 2_246_784_880)
 SO400M = {"hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27, "num_attention_heads": 16}
 BASE = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
 

@@ -25,10 +25,10 @@ from anyvlm.generate.model import Model
 from anyvlm.generate.sampling import Sampling
 from anyvlm.inputs.boxes import Phrases
 from anyvlm.inputs.collate import collate
+from anyvlm.inputs.formats import KOSMOS_2_PLAIN
 from anyvlm.inputs.messages import Message, Part, Picture
 from anyvlm.inputs.plan import Plan, plan
 from anyvlm.inputs.regions import Box, Region
-from anyvlm.inputs.templates import KOSMOS_2_PLAIN
 from anyvlm.keys import revert
 from anyvlm.system import Batch, System
 from anyvlm.weights.load import Loaded, find, load_tokenizer

@@ -22,9 +22,9 @@ from safetensors.torch import save_file
 from anyvlm import registry
 from anyvlm.generate.engine import Engine
 from anyvlm.generate.sampling import Sampling
+from anyvlm.inputs.formats import OPEN_FLAMINGO, OPEN_FLAMINGO_CAPTION, OPEN_FLAMINGO_VQA
 from anyvlm.inputs.messages import Message, Picture
 from anyvlm.inputs.plan import plan
-from anyvlm.inputs.templates import OPEN_FLAMINGO, OPEN_FLAMINGO_CAPTION, OPEN_FLAMINGO_VQA
 from anyvlm.inputs.tokenizer import Tokenizer
 from anyvlm.keys import Layout, audit, choose, export_steps
 from anyvlm.parts.catalog.mpt import MOSAIC_GPT, MPT_HF

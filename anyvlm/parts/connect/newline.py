@@ -22,14 +22,18 @@ from anyvlm.parts.init import normal
 class Newlines(Join):
     """Rows of the whole picture, then those of the stitched tiles without padding, every line closed by `newline`.
 
-    `most`: stitched tiles with more rows than so many whole pictures are made smaller ("anyres_max_9" is 9).
+    `most`: stitched tiles with more rows than so many whole pictures are made smaller ("anyres_max_9" is 9). Frames of a
+    video are made `pool` times smaller, each for itself, and `newline` stands once behind the last (LLaVA-OneVision).
     """
 
     most: int | None = None
+    pool: int = 1
 
     def count(self, cut: Cut, grids: tuple[Grid, ...]) -> tuple[Grid, ...]:
         """The whole's grid, and the stitched one with a column more."""
         whole = grids[0]
+        if cut.frames:
+            return self.pooled(whole), (1, 1, 1)
         if not cut.tiles:
             return whole, (1, 1, 1)
         top, left, h, w = self.kept(cut, whole)
@@ -53,6 +57,11 @@ class Newlines(Join):
         ratio = (h * w / (self.most * grid[1] * grid[2])) ** 0.5
         return (int(h // ratio), int(w // ratio)) if ratio > 1.1 else (h, w)
 
+    def pooled(self, grid: Grid) -> Grid:
+        """That of a video's frames."""
+        t, h, w = grid
+        return t, -(-h // self.pool), -(-w // self.pool)
+
     def build(self, width: int) -> nn.Module:
         """The module."""
         return NewlinesModule(self, width)
@@ -73,9 +82,16 @@ class NewlinesModule(nn.Module):
         out: list[Grid] = []
         for cut in cuts:
             own, shapes = list(islice(items, 1 + cut.tiles)), tuple(islice(grids, 1 + cut.tiles))
-            rows += [own[0], self._tiles(own[1:], cut, shapes[0]) if cut.tiles else self.newline[None]]
+            first = self._pooled(own[0], shapes[0]) if cut.frames else own[0]
+            rows += [first, self._tiles(own[1:], cut, shapes[0]) if cut.tiles else self.newline[None]]
             out += self.spec.count(cut, shapes)
         return Features(torch.cat(rows), tuple(out))
+
+    def _pooled(self, x_ND: Tensor, grid: Grid) -> Tensor:
+        t, h, w = grid
+        x_tDhw = x_ND.view(t, h, w, -1).permute(0, 3, 1, 2)
+        x_tDhw = F.interpolate(x_tDhw, self.spec.pooled(grid)[1:], mode="bilinear")
+        return x_tDhw.permute(0, 2, 3, 1).reshape(-1, x_ND.shape[-1])
 
     def _tiles(self, tiles: list[Tensor], cut: Cut, grid: Grid) -> Tensor:
         (R, C), (_, a, b) = cut.lattice, grid
