@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from anyvlm.data.sample import SIDE, Box, Sample
 from anyvlm.data.scenes import GENERATORS
-from anyvlm.train.pocket import CELLS, COUNTED, NONE, SHARES, cover, draw, objects, vocabulary
+from anyvlm.tiny import tiny
+from anyvlm.train.pocket import CELLS, COUNTED, NONE, SHARES, cover, draw, objects, settle, vocabulary
 from anyvlm.zoo.pocket import POCKET
 
 
@@ -53,3 +57,16 @@ def test_the_samples_of_a_step_follow_from_its_number() -> None:
     for a, b in zip(draw(stage, 3, 4), again, strict=True):
         assert a.turns == b.turns and a.boxes == b.boxes
     assert [s.turns for s in draw(stage, 4, 4)] != [s.turns for s in again]
+
+
+def test_settling_is_the_mean_of_what_was_trained(tmp_path: Path) -> None:
+    """Of what both stages trained; the first alone trained the rest."""
+    vlm = tiny(POCKET).build()
+    before = {name: p.detach().clone() for name, p in vlm.named_parameters()}
+    name = "connectors.image.line"
+    for n, shift in enumerate((1.0, 4.0)):
+        rows, other = before[name] + shift, {"master.connectors.image.column": torch.zeros(8)} if n == 0 else {}
+        save_file({f"master.{name}": rows, f"first.{name}": rows * 9, **other}, tmp_path / f"{n}.safetensors")
+    settle(vlm, tmp_path / "0.safetensors", tmp_path / "1.safetensors")
+    for other_name, p in vlm.named_parameters():
+        torch.testing.assert_close(p.detach(), before[other_name] + 2.5 * (other_name == name))
