@@ -95,7 +95,7 @@ class _InfoNCE(torch.autograd.Function):
             grad_a[start : start + chunk] = share @ b
             grad_b.addmm_(share.T, some)
         grad_s, grad_b = (grad_a * a).sum(), _total(grad_b)[first : first + B]
-        ctx.save_for_backward((grad_a * s).to(a_BE.dtype), (grad_b * s).to(b_BE.dtype), grad_s.to(scale.dtype))
+        ctx.save_for_backward(grad_a.mul_(s).to(a_BE.dtype), grad_b.mul_(s).to(b_BE.dtype), grad_s.to(scale.dtype))
         return loss
 
     @staticmethod
@@ -125,7 +125,7 @@ class _Sigmoid(torch.autograd.Function):
             grad_b.addmm_(share.T, some)
         grad_s, grad_b = (grad_a * a).sum(), _total(grad_b)[first : first + B]
         ctx.save_for_backward(
-            (grad_a * s).to(a_BE.dtype), (grad_b * s).to(b_BE.dtype), grad_s.to(scale.dtype), grad_t.to(bias.dtype)
+            grad_a.mul_(s).to(a_BE.dtype), grad_b.mul_(s).to(b_BE.dtype), grad_s.to(scale.dtype), grad_t.to(bias.dtype)
         )
         return _total(loss) / len(b)
 

@@ -9,7 +9,8 @@ from anyvlm.dual import Dual
 from anyvlm.errors import SpecError
 from anyvlm.system import Pixels
 from anyvlm.train.drop import dropped
-from tests.zoo.test_dual_laws import built
+from anyvlm.train.dual import contrast
+from tests.zoo.test_dual_laws import built, read
 
 
 def batch(side: int, patch: int) -> Pixels:
@@ -43,3 +44,17 @@ def test_a_share_must_leave_something() -> None:
             dropped(batch(3, 16), keep)
     with pytest.raises(SpecError, match="leaves none"):
         dropped(batch(3, 16), 0.1)
+
+
+def test_a_stage_says_what_is_left_out() -> None:
+    ours = built("clip-vit-b-16")
+    batch_, stage = read(ours), ours.system.stages[0]
+    draw = [torch.Generator().manual_seed(3) for _ in range(2)]
+    (whole,), (half,) = (contrast(ours.module, batch_, s, draw[0]).values() for s in (stage, stage.but(keep={"image": 0.5})))
+    (want,) = ours.module.losses(batch_ | {"image": dropped(batch_["image"], 0.5, draw[1])}).values()
+    torch.testing.assert_close(half, want)
+    assert not torch.allclose(whole, half)
+    with pytest.raises(SpecError, match="of 'text', which has none"):
+        contrast(ours.module, batch_, stage.but(keep={"text": 0.5}))
+    with pytest.raises(SpecError, match="needs the loss 'image-text'"):
+        contrast(ours.module, {"image": batch_["image"]}, stage)

@@ -1,4 +1,6 @@
-"""At full size, without a byte of weights: transformers' class of each pair maps onto ours with an empty audit, and back.
+"""At full width, without a byte of weights: transformers' class of each pair maps onto ours with an empty audit, and back.
+
+All layers of a tower are alike: two of each are built, once the depth that a config says has been compared.
 
 The numbers are those of published config.json files, written down apart from the zoo. What only open_clip's configs know
 (OpenAI's ResNets) is compared by the shapes that openai/CLIP's `clip/model.py` gives a few telling tensors.
@@ -111,6 +113,9 @@ def test_full_size(name: str) -> None:
     assert system.towers["image"].encoder == eye.but(keep_cls=eye.cls)
     assert system.towers["text"].encoder == words
     assert system.shared == (projected if DUAL[kind].sigmoid else shared)
+    system = system.but(towers__image__encoder__depth=2, towers__text__encoder__depth=2)
+    vision |= {"num_hidden_layers": 2}
+    text |= {"num_hidden_layers": 2}
     make, model = CLASSES[kind]
     more = {} if DUAL[kind].sigmoid else {"projection_dim": shared}
     with torch.device("meta"):
