@@ -11,6 +11,8 @@ import typer
 from anyvlm.cli._options import DEFAULT_TOWERS, Device, Dtype, Model
 
 if TYPE_CHECKING:
+    from anyvlm.generate.dual import DualModel
+    from anyvlm.generate.embed import Entry
     from anyvlm.inputs.decode import Item
 
 _PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
