@@ -42,6 +42,7 @@ ORDER = (
     ("ledger",),
     ("data",),
     ("generate", "train"),
+    ("search",),
     ("evaluate", "anatomy"),
     ("cli", "serve"),
 )
@@ -50,7 +51,7 @@ IMPORTS = (ast.Import, ast.ImportFrom)
 RANK = {group: rank for rank, line in enumerate(ORDER) for group in line}
 
 PUBLIC = ("load", "system", "systems")
-VERBS = ("ask", "chat", "list", "show", "tokens")
+VERBS = ("ask", "chat", "evaluate", "index", "list", "search", "show", "tokens")
 
 # Never in the package: they run code from files, or turn an error into something one may overlook.
 BANNED = {"pickle", "dill", "cloudpickle", "marshal", "shelve", "warnings"}

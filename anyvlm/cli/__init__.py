@@ -8,7 +8,9 @@ from anyvlm.cli._errors import sentences
 from anyvlm.cli._help import Verb, Verbs
 from anyvlm.cli.ask import ask
 from anyvlm.cli.chat import chat
+from anyvlm.cli.index import index
 from anyvlm.cli.list import list_systems
+from anyvlm.cli.search import search
 from anyvlm.cli.show import show
 from anyvlm.cli.tokens import tokens
 
@@ -41,7 +43,9 @@ def about(
 
 app.command("ask", cls=Verb)(ask)
 app.command("chat", cls=Verb)(chat)
+app.command("index", cls=Verb)(index)
 app.command("list", cls=Verb)(list_systems)
+app.command("search", cls=Verb)(search)
 app.command("show", cls=Verb)(show)
 app.command("tokens", cls=Verb)(tokens)
 
