@@ -145,8 +145,8 @@ def test_the_extra_dev_holds_what_tests_import() -> None:
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    assert "anyvlm[hub,train]" in extras["dev"]
-    lines = [*project["dependencies"], *extras["hub"], *extras["train"], *extras["dev"]]
+    assert "anyvlm[hub,search,train]" in extras["dev"]
+    lines = [*project["dependencies"], *extras["hub"], *extras["search"], *extras["train"], *extras["dev"]]
     known = {module_of(line) for line in lines} | {"anyvlm", "tests", *sys.stdlib_module_names}
     trees = [ast.parse(path.read_text()) for path in (ROOT / "tests").rglob("*.py")]
     wanted = {name.split(".")[0] for tree in trees for _, name in imported(tree)} | set(PACKAGES)

@@ -8,6 +8,7 @@ from anyvlm.cli._errors import sentences
 from anyvlm.cli._help import Verb, Verbs
 from anyvlm.cli.ask import ask
 from anyvlm.cli.chat import chat
+from anyvlm.cli.evaluate import evaluate
 from anyvlm.cli.index import index
 from anyvlm.cli.list import list_systems
 from anyvlm.cli.search import search
@@ -43,6 +44,7 @@ def about(
 
 app.command("ask", cls=Verb)(ask)
 app.command("chat", cls=Verb)(chat)
+app.command("evaluate", cls=Verb)(evaluate)
 app.command("index", cls=Verb)(index)
 app.command("list", cls=Verb)(list_systems)
 app.command("search", cls=Verb)(search)

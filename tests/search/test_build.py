@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -176,55 +174,44 @@ def test_near_duplicates(folder: Path, tmp_path: Path) -> None:
     assert duplicates(store, 0.999) == [["blue.png", "copy.png"], ["red.png", "reddish.png"]]
 
 
-SLOW = """
-import sys, time
-from pathlib import Path
-from anyvlm.search.build import update
-from tests.search.colours import Colours
-
 class Slow(Colours):
-    def pictures(self, arrays):
+    def pictures(self, arrays: list[np.ndarray]) -> np.ndarray:
         time.sleep(0.004)
         return super().pictures(arrays)
 
-print("started", flush=True)
-report = update(Path(sys.argv[1]), Path(sys.argv[2]), Slow(), batch=2, workers=0)
-print("done", report.embedded, report.known, report.unchanged, flush=True)
-"""
+
+def killed(root: Path, index: Path, after: float) -> bool:
+    """Update in a process of its own that is killed after some seconds; False if it was faster."""
+    child = os.fork()
+    if not child:
+        update(root, index, Slow(), batch=2, workers=0)
+        os._exit(0)
+    time.sleep(after)
+    os.kill(child, signal.SIGKILL)
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
 def test_killed_at_any_moment_nothing_is_lost(tmp_path: Path) -> None:
     """kill -9 again and again; each run goes on from what the last one committed, and the end is as if undisturbed."""
     root, index, draw = tmp_path / "pictures", tmp_path / "index", random.Random(0)
     rng = np.random.default_rng(0)
-    for n in range(120):
+    for n in range(60):
         paint(root / f"{n:03}.bmp", tuple(rng.integers(0, 256, 3).tolist()), size=(6, 6))
     old(root)
-    words = [sys.executable, "-c", SLOW, str(root), str(index)]
     committed, kills = 0, 0
-    for _ in range(40):
-        run = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
-        assert run.stdout is not None and run.stdout.readline() == "started\n"
-        try:
-            out = run.communicate(timeout=draw.uniform(0.0, 0.25))[0]
-            break
-        except subprocess.TimeoutExpired:
-            run.send_signal(signal.SIGKILL)
-            run.communicate()
-            kills += 1
+    while kills < 8 and killed(root, index, draw.uniform(0.0, 0.15)):
+        kills += 1
         if (index / "catalogue.sqlite").is_file():
             store = Store.open(index)
-            rows = len(store)
-            assert rows >= committed and sum(1 for _ in store.files()) == rows
-            matrix, _ = store.snapshot()
-            assert len(matrix) == rows and np.allclose(np.linalg.norm(matrix.astype(np.float32), axis=1), 1, atol=2e-3)
+            rows, (matrix, _) = len(store), store.snapshot()
+            assert rows >= committed and sum(1 for _ in store.files()) == rows == len(matrix)
+            assert np.allclose(np.linalg.norm(matrix.astype(np.float32), axis=1), 1, atol=2e-3)
             committed = rows
             store.close()
-    else:
-        out = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True).stdout
     assert kills >= 3
-    assert out.split()[-4] == "done" and int(out.split()[-3]) <= 120 - committed + 2
+    last = update(root, index, Colours(), workers=0)
+    assert last.embedded == 60 - committed and last.unchanged == committed
     plain = tmp_path / "plain"
-    update(root, plain, Colours())
+    update(root, plain, Colours(), workers=0)
     for text in COLOURS:
-        assert paths(index, text, 120) == paths(plain, text, 120)
+        assert paths(index, text, 60) == paths(plain, text, 60)
