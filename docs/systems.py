@@ -9,6 +9,7 @@ from pathlib import Path
 from anyvlm import registry
 from anyvlm.anatomy.parameters import parameters
 from anyvlm.cli._words import by, link, short
+from anyvlm.dual import DualSystem, TextTower, Tower
 from anyvlm.match import AnySystem, MatchSystem
 from anyvlm.parts.features import Encoder
 from anyvlm.parts.lm import Decoder
@@ -30,6 +31,7 @@ def page() -> str:
     lines = (
         *table("Systems that see", (seeing(system) for system in whole if system.streams)),
         *table("Systems that score", (scoring(system) for system in systems if isinstance(system, MatchSystem))),
+        *table("Systems of towers", (pairing(system) for system in systems if isinstance(system, DualSystem))),
         *table("Language models", (speaking(system) for system in whole if not system.streams)),
         *table("Vision encoders", (looking(system) for system in systems if isinstance(system, VisionSystem))),
     )
@@ -70,6 +72,15 @@ def scoring(system: MatchSystem) -> Row:
     height, width = system.policy.size
     text = f"{system.text.depth} × {system.text.width}"
     return facts(system, {"picture": by((width, height)), "encoder": eye(system.encoder), "text": text})
+
+
+def pairing(system: DualSystem) -> Row:
+    image, text = system.towers["image"], system.towers["text"]
+    assert isinstance(image, Tower) and isinstance(text, TextTower)
+    height, width = image.policy.cut(1024, 768).sizes[0]
+    contrast, words = type(system.contrasts[0]).__name__.lower(), f"{text.policy.context} tokens, {text.encoder.width}"
+    own = {"picture": by((width, height)), "encoder": eye(image.encoder), "text": words, "shared": str(system.shared)}
+    return facts(system, own | {"contrast": contrast})
 
 
 def looking(system: VisionSystem) -> Row:
