@@ -86,7 +86,7 @@ def well_matched(
         raise InputError("Pictures, texts, captions and sizes must be as many.")
     cosine = np.einsum("nd,nd->n", images, texts)
     long = np.array([len(caption) >= characters for caption in captions], bool)
-    return (cosine >= least) & long & (np.asarray(sizes) >= size)
+    return np.asarray((cosine >= least) & long & (np.asarray(sizes) >= size), np.bool_)
 
 
 # CiT ------------------------------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     opened = gzip.open if path.name.lower().endswith("gz") else open
     with opened(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
         while (member := tar.next()) is not None:
-            tar.members = []  # else every header is kept
+            tar.members = []  # type: ignore[attr-defined]  # else every header is kept
             if member.isfile() and not member.name.rpartition("/")[2].startswith("."):
                 content = tar.extractfile(member)
                 assert content is not None

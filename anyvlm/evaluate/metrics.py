@@ -35,8 +35,8 @@ class Measured:
 
 def ranks(scores_NC: Floats, target_N: Ints) -> Ints:
     """How many classes score as well as the true one or better: 0 is right at first place."""
-    own = np.take_along_axis(scores_NC, target_N[:, None], 1)
-    return np.asarray((scores_NC >= own).sum(1) - 1, np.int64)
+    own_N: Floats = scores_NC[np.arange(len(target_N)), target_N]
+    return np.asarray(np.greater_equal(scores_NC, own_N[:, None]).sum(1) - 1, np.int64)
 
 
 def accuracy(scores_NC: Floats, target_N: Ints, k: int) -> Measured:
