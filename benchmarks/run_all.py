@@ -10,7 +10,7 @@ from pathlib import Path
 from _harness import Result, line
 
 HERE = Path(__file__).parent
-NAMES = ("decode", "prefill", "vision", "start", "memory", "contrast")
+NAMES = ("decode", "prefill", "vision", "start", "memory", "contrast", "search", "indexing")
 
 
 def main() -> None:

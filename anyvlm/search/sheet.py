@@ -55,7 +55,7 @@ def _card(card: Card) -> str:
     note = f'<span class="note">{escape(card.note)}</span>' if card.note else ""
     return (
         f'<li><a href="{escape(_address(card.file))}">{_thumbnail(card)}</a>'
-        f'<p><span class="name" title="{escape(card.name)}">{escape(card.name)}</span>{more}{note}</p></li>'
+        f'<p><span class="name" title="{escape(card.name)}">{escape(card.name.rpartition("/")[2])}</span>{more}{note}</p></li>'
     )
 
 
@@ -91,12 +91,12 @@ h2 { font-size: 1rem; font-weight: 600; margin: 2rem 0 .75rem; }
 .sheet { list-style: none; padding: 0; display: grid; gap: clamp(.6rem, 1.5vw, 1.1rem);
   grid-template-columns: repeat(auto-fill, minmax(min(13rem, calc(50% - .3rem)), 1fr)); }
 li { background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; min-width: 0; }
-li a { display: block; aspect-ratio: 1; background: var(--line); }
+li a { display: block; text-decoration: none; aspect-ratio: 1; background: var(--line); }
 li a:focus-visible { outline: 3px solid #2f6fde; outline-offset: -3px; }
 img, .gone { display: block; width: 100%; height: 100%; object-fit: contain; }
 .gone { display: grid; place-items: center; color: var(--soft); padding: 1rem; text-align: center; }
-li p { display: flex; gap: .5rem; align-items: baseline; padding: .5rem .7rem .6rem; font-size: .85rem; }
-.name { flex: 1; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+li p { display: flex; flex-wrap: wrap; gap: .5rem; align-items: baseline; padding: .5rem .7rem .6rem; font-size: .85rem; }
+.name { flex: 1 1 4rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .more, .note { color: var(--soft); white-space: nowrap; font-variant-numeric: tabular-nums; }
 @media print { body { background: none; padding: 0; } li { break-inside: avoid; } }
 """

@@ -6,6 +6,8 @@ be among the best is then scored again in single precision, so that the result i
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -43,15 +45,38 @@ def top(
 
 
 def scores(matrix: NDArray[np.float16], query: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Of every row, within 1e-3."""
+    """Of every row, within 1e-3.
+
+    By numkong where it is installed (the extra `search`), about as fast as memory is read; else by torch, at half of that.
+    """
+    half, out = query.astype(np.float16), np.empty(len(matrix), np.float32)
+    product = _numkong() or _torch
+    for start in range(0, len(matrix), _BLOCK):
+        block = matrix[start : start + _BLOCK]
+        out[start : start + len(block)] = product(block, half)
+    return out
+
+
+_Half = NDArray[np.float16]
+
+
+def _torch(block: _Half, half: _Half) -> NDArray[np.float32]:
     import torch
 
-    out = np.empty(len(matrix), np.float32)
-    half = torch.from_numpy(query).half()
-    for start in range(0, len(matrix), _BLOCK):
-        block = torch.from_numpy(matrix[start : start + _BLOCK])
-        out[start : start + len(block)] = torch.mv(block, half).float().numpy()
+    out: NDArray[np.float32] = torch.mv(torch.from_numpy(block), torch.from_numpy(half)).float().numpy()
     return out
+
+
+def _numkong() -> Callable[[_Half, _Half], NDArray[np.float32]] | None:
+    try:
+        import numkong
+    except ImportError:
+        return None
+
+    def product(block: _Half, half: _Half) -> NDArray[np.float32]:
+        return np.asarray(numkong.cdist(half[None], block, "dot", threads=os.cpu_count() or 1), np.float32)[0]
+
+    return product
 
 
 def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:

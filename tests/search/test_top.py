@@ -34,6 +34,15 @@ def test_as_a_full_sort_in_single_precision(rows: int, width: int, k: int, seed:
     assert len({hit.row for hit in got}) == len(got) and not {hit.row for hit in got} & set(unused.tolist())
 
 
+@pytest.mark.parametrize("product", [module._torch, module._numkong()])
+def test_rough_scores_are_as_near_as_the_second_look_needs(product: object) -> None:
+    assert product is not None, "numkong is part of the extra dev"
+    matrix, query = some(500, 512, 0), some(1, 512, 1)[0]
+    matrix[7] = query
+    exact = matrix.astype(np.float64) @ query.astype(np.float64)
+    assert np.abs(product(matrix, query) - exact).max() < module._SLACK / 4
+
+
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     matrix, query = some(1000, 16, 0), some(1, 16, 1)[0].astype(np.float32)
     whole = top(matrix, query, 10)
