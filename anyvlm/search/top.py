@@ -37,8 +37,7 @@ def top(
     count = min(k, len(rough) - (0 if unused is None else len(unused)))
     if count <= 0:
         return []
-    last = np.partition(rough, len(rough) - count)[len(rough) - count]
-    rows = np.flatnonzero(rough >= last - _SLACK)
+    rows = np.flatnonzero(rough >= _largest(rough, count) - _SLACK)
     exact = matrix[rows].astype(np.float32) @ query
     best = np.lexsort((rows, -exact))[:count]
     return [Hit(int(rows[n]), float(exact[n])) for n in best]
@@ -74,9 +73,18 @@ def _numkong() -> Callable[[_Half, _Half], NDArray[np.float32]] | None:
         return None
 
     def product(block: _Half, half: _Half) -> NDArray[np.float32]:
-        return np.asarray(numkong.cdist(half[None], block, "dot", threads=os.cpu_count() or 1), np.float32)[0]
+        out: NDArray[np.float32] = np.asarray(numkong.cdist(half[None], block, "dot", threads=os.cpu_count() or 1), np.float32)
+        return out[0]
 
     return product
+
+
+def _largest(scores: NDArray[np.float32], k: int) -> float:
+    """The k-th largest. Of many, only those are sorted that reach the k-th largest of the maxima of runs of 256."""
+    if len(scores) > 1024 * k:
+        maxima = np.maximum.reduceat(scores, np.arange(0, len(scores), 256))
+        scores = scores[scores >= np.partition(maxima, len(maxima) - k)[len(maxima) - k]]
+    return float(np.partition(scores, len(scores) - k)[len(scores) - k])
 
 
 def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:

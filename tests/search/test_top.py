@@ -43,6 +43,13 @@ def test_rough_scores_are_as_near_as_the_second_look_needs(product: object) -> N
     assert np.abs(product(matrix, query) - exact).max() < module._SLACK / 4
 
 
+@given(st.integers(1, 5), st.integers(0, 10_000), st.booleans())
+def test_the_kth_largest_of_many(k: int, seed: int, equal: bool) -> None:
+    scores = np.random.default_rng(seed).standard_normal(6000).astype(np.float32)
+    scores = np.round(scores) if equal else scores
+    assert module._largest(scores, k) == np.sort(scores)[-k]
+
+
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     matrix, query = some(1000, 16, 0), some(1, 16, 1)[0].astype(np.float32)
     whole = top(matrix, query, 10)
