@@ -45,7 +45,7 @@ def classify(
     if not names:
         raise InputError("There are no labels; give them as --labels cat,dog.")
     around = None if templates is None else IMAGENET if templates == "imagenet" else _lines(templates)
-    pictures = [picture(image, remote=False) for image in images]
+    pictures = tuple(picture(image, remote=False) for image in images)
 
     from anyvlm.generate.dual import load  # torch comes with it: a missing picture is told sooner
 

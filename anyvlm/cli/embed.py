@@ -11,6 +11,8 @@ import typer
 from anyvlm.cli._options import DEFAULT_TOWERS, Device, Dtype, Model
 
 if TYPE_CHECKING:
+    from anyvlm.generate.dual import DualModel
+    from anyvlm.generate.embed import Entry
     from anyvlm.inputs.decode import Item
 
 _PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
@@ -53,19 +55,27 @@ def embed(
     if out is not None and not out.parent.is_dir():
         raise InputError(f"There is no directory '{out.parent}'; make it first.")
 
+    from anyvlm.generate.dual import load
+
+    entries = _entries(load(model, device=device, dtype=dtype), items, out, batch, workers)
+    broken = [entry for entry in entries if entry.error]
+    for entry in broken:
+        print(f"anyvlm: {entry.error}", file=sys.stderr)
+    if len(broken) == len(entries):
+        raise InputError("Nothing could be embedded; see the lines above.")
+
+
+def _entries(loaded: DualModel, items: list[Item], out: Path | None, batch: int, workers: int | None) -> list[Entry]:
+    """All entries, printed or written."""
     import json
-    from contextlib import suppress
 
     from rich.console import Console
     from rich.progress import Progress
 
-    from anyvlm.generate.dual import load
     from anyvlm.generate.embed import Journal, embed_many, write_points
 
-    loaded = load(model, device=device, dtype=dtype)
     journal = None if out is None else Journal(out.with_name(f".{out.name}.part"), loaded.system)
-    entries = []
-    console = Console(stderr=True)
+    entries, console = [], Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task(loaded.system.name, total=len(items))
         for entry in embed_many(loaded, items, batch=batch, workers=workers, journal=journal):
@@ -75,13 +85,8 @@ def embed(
             entries.append(entry)
     if out is not None and journal is not None:
         write_points(out, entries)
-        with suppress(FileNotFoundError):
-            journal.close(done=True)
-    broken = [entry for entry in entries if entry.error]
-    for entry in broken:
-        print(f"anyvlm: {entry.error}", file=sys.stderr)
-    if len(broken) == len(entries):
-        raise InputError("Nothing could be embedded; see the lines above.")
+        journal.close(done=True)
+    return entries
 
 
 def _item(word: str) -> Item:

@@ -1,4 +1,4 @@
-"""What must hold for every system of towers, on its tiny twin with random weights. Systems that differ only in size share one."""
+"""What must hold for every system of towers, on its tiny twin with random weights; systems that differ in size share one."""
 
 from __future__ import annotations
 
