@@ -10,7 +10,9 @@ from pathlib import Path
 from _harness import Result, line
 
 HERE = Path(__file__).parent
-NAMES = ("decode", "prefill", "by_kind", "vision", "experts", "contrast", "start", "memory")
+NAMES = (
+    "decode", "prefill", "by_kind", "vision", "experts", "contrast", "search", "indexing", "start", "memory",
+)  # fmt: skip
 
 
 def main() -> None:

@@ -42,6 +42,7 @@ ORDER = (
     ("ledger",),
     ("data",),
     ("generate", "train"),
+    ("search",),
     ("evaluate", "anatomy"),
     ("cli", "serve"),
 )
@@ -50,7 +51,7 @@ IMPORTS = (ast.Import, ast.ImportFrom)
 RANK = {group: rank for rank, line in enumerate(ORDER) for group in line}
 
 PUBLIC = ("load", "system", "systems")
-VERBS = ("ask", "chat", "classify", "embed", "list", "paint", "show", "tokens")
+VERBS = ("ask", "chat", "classify", "embed", "evaluate", "index", "list", "paint", "search", "show", "tokens")
 
 # Never in the package: they run code from files, or turn an error into something one may overlook.
 BANNED = {"pickle", "dill", "cloudpickle", "marshal", "shelve", "warnings"}
@@ -144,8 +145,8 @@ def test_the_extra_dev_holds_what_tests_import() -> None:
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    assert "anyvlm[hub,train,video]" in extras["dev"]
-    lines = [*project["dependencies"], *extras["hub"], *extras["train"], *extras["video"], *extras["dev"]]
+    assert "anyvlm[hub,search,train,video]" in extras["dev"]
+    lines = [*project["dependencies"], *(line for each in ("hub", "search", "train", "video", "dev") for line in extras[each])]
     known = {module_of(line) for line in lines} | {"anyvlm", "tests", *sys.stdlib_module_names}
     trees = [ast.parse(path.read_text()) for path in (ROOT / "tests").rglob("*.py")]
     wanted = {name.split(".")[0] for tree in trees for _, name in imported(tree)} | set(PACKAGES)

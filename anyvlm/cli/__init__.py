@@ -10,8 +10,11 @@ from anyvlm.cli.ask import ask
 from anyvlm.cli.chat import chat
 from anyvlm.cli.classify import classify
 from anyvlm.cli.embed import embed
+from anyvlm.cli.evaluate import evaluate
+from anyvlm.cli.index import index
 from anyvlm.cli.list import list_systems
 from anyvlm.cli.paint import paint
+from anyvlm.cli.search import search
 from anyvlm.cli.show import show
 from anyvlm.cli.tokens import tokens
 
@@ -46,8 +49,11 @@ app.command("ask", cls=Verb)(ask)
 app.command("chat", cls=Verb)(chat)
 app.command("classify", cls=Verb)(classify)
 app.command("embed", cls=Verb)(embed)
+app.command("evaluate", cls=Verb)(evaluate)
+app.command("index", cls=Verb)(index)
 app.command("list", cls=Verb)(list_systems)
 app.command("paint", cls=Verb)(paint)
+app.command("search", cls=Verb)(search)
 app.command("show", cls=Verb)(show)
 app.command("tokens", cls=Verb)(tokens)
 

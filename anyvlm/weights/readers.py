@@ -72,7 +72,7 @@ def open_tensors(path: Path) -> Tensors:
     unknown kind, or not the weights that its index promises.
     """
     if path.is_dir():
-        return open_tensors(_weights_in(path))
+        return open_tensors(weights_in(path))
     if not path.is_file():
         raise WeightsError(f"There are no weights at {path}; check the path.")
     if path.name.endswith(".index.json"):
@@ -82,7 +82,8 @@ def open_tensors(path: Path) -> Tensors:
     return _READERS[path.suffix](path)
 
 
-def _weights_in(folder: Path) -> Path:
+def weights_in(folder: Path) -> Path:
+    """The file of weights in a directory, or the index of a sharded checkpoint. Raises WeightsError."""
     for name in _NAMES:
         if (folder / name).is_file():
             return folder / name

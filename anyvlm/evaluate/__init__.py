@@ -1,0 +1,1 @@
+"""How good a system is on a data set: numbers with intervals."""
