@@ -38,7 +38,8 @@ def reference(tied: bool) -> hf.LlavaOnevisionForConditionalGeneration:
     lm = hf.Qwen2Config(
         vocab_size=VOCAB, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=1, max_position_embeddings=4096, rms_norm_eps=1e-6,
-        rope_parameters={"rope_type": "default", "rope_theta": 1e6}, tie_word_embeddings=tied, bos_token_id=1, eos_token_id=2, pad_token_id=0,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e6}, tie_word_embeddings=tied,
+        bos_token_id=1, eos_token_id=2, pad_token_id=0,
     )  # fmt: skip
     eye = hf.SiglipVisionConfig(
         hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4, image_size=SIDE, patch_size=14,

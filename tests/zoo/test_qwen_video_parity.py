@@ -1,9 +1,9 @@
 """Videos in Qwen2-VL and Qwen2.5-VL: frames, sizes and seconds of the authors' code; ids, pixels, positions, logits, tokens.
 
 `golden/qwen_video.json` was written by the authors' qwen-vl-utils 0.0.10 (`fetch_video`, its reader replaced by one that
-numbers frames) on torchvision 0.28, outside this repository; `tokens` is its VIDEO_TOTAL_PIXELS / 784. What it does to the pixels of a
-frame is written out here, as torchvision is not among our tests' packages. (transformers' Qwen2VLVideoProcessor, with its own
-resize of bytes, differs by more on noise: it rounds between the passes, like Pillow.)
+numbers frames) on torchvision 0.28, outside this repository; `tokens` is its VIDEO_TOTAL_PIXELS / 784. What it does to the
+pixels of a frame is written out here, as torchvision is not among our tests' packages. (transformers' Qwen2VLVideoProcessor,
+with its own resize of bytes, differs by more on noise: it rounds between the passes, like Pillow.)
 """
 
 from __future__ import annotations
