@@ -161,7 +161,8 @@ class PixelTower(nn.Module):
 
     def forward(self, x: Pixels) -> Tensor:
         """Vectors (B, E) of all items, not normed."""
-        rows: Features = self.encoder(x.x_NC, x.grids)
+        # only encoders with a table of places can read some patches of a picture
+        rows: Features = self.encoder(x.x_NC, x.grids) if x.places is None else self.encoder(x.x_NC, x.grids, x.places)
         pooled = [self.pool(x_BRD) for _, x_BRD in rows.groups()]
         x_BD = pooled[0] if len(pooled) == 1 else torch.cat(pooled)
         out: Tensor = self.project(x_BD) if self.maps else x_BD

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 SYSTEMS = {
     "anyvlm-pocket": "pocket:POCKET",
+    "anyvlm-pocket-embed": "pocket_embed:POCKET_EMBED",
     "aria": "aria:ARIA",
     "aria-base-64k": "aria:ARIA_BASE_64K",
     "aria-base-8k": "aria:ARIA_BASE_8K",
@@ -38,6 +39,10 @@ SYSTEMS = {
     "blip2-opt-6.7b-coco": "blip_2:BLIP2_OPT_6_7B_COCO",
     "chameleon-34b": "chameleon:CHAMELEON_34B",
     "chameleon-7b": "chameleon:CHAMELEON_7B",
+    "chinese-clip-vit-b-16": "chinese_clip:CHINESE_CLIP_B_16",
+    "chinese-clip-vit-h-14": "chinese_clip:CHINESE_CLIP_H_14",
+    "chinese-clip-vit-l-14": "chinese_clip:CHINESE_CLIP_L_14",
+    "chinese-clip-vit-l-14-336": "chinese_clip:CHINESE_CLIP_L_14_336",
     "clip-rn101": "clip:CLIP_RN101",
     "clip-rn50": "clip:CLIP_RN50",
     "clip-rn50x16": "clip:CLIP_RN50X16",

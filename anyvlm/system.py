@@ -112,7 +112,8 @@ class Stage(Spec):
 
     `train`: globs of the parameters that move; `lora`: low-rank updates beside them; `losses`: name -> weight;
     `batch`: samples per update; `epochs` or `steps`: how long; `rates`: learning rates of parts that differ, by glob;
-    `bounds`: least and largest values of parameters, by glob.
+    `bounds`: least and largest values of parameters, by glob; `keep`: the share of its patches that an encoder reads, by the
+    name of a stream or tower (FLIP).
     """
 
     name: str
@@ -123,6 +124,7 @@ class Stage(Spec):
     lr: float | None = None
     rates: dict[str, float] = field(default_factory=dict)
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    keep: dict[str, float] = field(default_factory=dict)
     batch: int | None = None
     epochs: float | None = None
     steps: int | None = None
@@ -251,6 +253,7 @@ class Pixels:
 
     reaches: of a stream that goes into a memory, per picture the row of the batch and the tokens [start, stop) that see it.
     texts: of a stream whose connector reads, for every array the ids of the words beside it.
+    places: of every patch its place in its array, where some were left out (`train.drop`); grids then count what is left.
     """
 
     x_NC: Tensor
@@ -258,6 +261,7 @@ class Pixels:
     cuts: tuple[Cut, ...] = ()
     reaches: tuple[tuple[int, int, int], ...] = ()
     texts: tuple[tuple[int, ...], ...] = ()
+    places: Tensor | None = None
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Pixels:
         """The same on a device, in `dtype` if given."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from _harness import Result, line
 
 HERE = Path(__file__).parent
-NAMES = ("decode", "prefill", "by_kind", "vision", "experts", "start", "memory")
+NAMES = ("decode", "prefill", "by_kind", "vision", "experts", "start", "memory", "contrast")
 
 
 def main() -> None:

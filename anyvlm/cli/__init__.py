@@ -8,6 +8,8 @@ from anyvlm.cli._errors import sentences
 from anyvlm.cli._help import Verb, Verbs
 from anyvlm.cli.ask import ask
 from anyvlm.cli.chat import chat
+from anyvlm.cli.classify import classify
+from anyvlm.cli.embed import embed
 from anyvlm.cli.list import list_systems
 from anyvlm.cli.paint import paint
 from anyvlm.cli.show import show
@@ -42,6 +44,8 @@ def about(
 
 app.command("ask", cls=Verb)(ask)
 app.command("chat", cls=Verb)(chat)
+app.command("classify", cls=Verb)(classify)
+app.command("embed", cls=Verb)(embed)
 app.command("list", cls=Verb)(list_systems)
 app.command("paint", cls=Verb)(paint)
 app.command("show", cls=Verb)(show)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -17,14 +18,15 @@ from torch import Tensor
 
 from anyvlm.dual import Dual, DualSystem, Softmax, TextTower, Tower
 from anyvlm.errors import InputError
-from anyvlm.generate.device import Place
+from anyvlm.generate.device import Place, place
 from anyvlm.generate.prepack import prepack
 from anyvlm.inputs.image import ImageSource, read_image
+from anyvlm.inputs.policy import Policy
 from anyvlm.inputs.text import WordsBatch
 from anyvlm.inputs.tokenizer import Tokenizer
 from anyvlm.parts.features import still
 from anyvlm.system import Pixels
-from anyvlm.weights.load import load_module, load_tokenizer
+from anyvlm.weights.load import find, load_module, load_tokenizer
 
 Images = ImageSource | list[ImageSource] | tuple[ImageSource, ...]
 Array = npt.NDArray[np.float32]
@@ -63,6 +65,16 @@ class Classes(Fit):
     def best(self) -> tuple[str, ...]:
         """One label for each picture."""
         return tuple(self.labels[place] for place in self.probability.argmax(1).tolist())
+
+
+def load(
+    name: str | Path, *, device: str | None = None, dtype: str | torch.dtype | None = None, remote: bool = False
+) -> DualModel:
+    """`anyvlm.load` for those who compare: any other system is refused, before its weights are fetched."""
+    where, found = place(device, dtype), find(name)
+    if not isinstance(found, DualSystem):
+        raise InputError(f"'{found.name}' has no towers to compare; take one that has, such as clip-vit-b-32.")
+    return DualModel.load(found, where, remote=remote)
 
 
 class DualModel:
@@ -179,6 +191,11 @@ class DualModel:
     def _compared(self, images_IE: Tensor, texts_JE: Tensor) -> tuple[Tensor, Tensor]:
         contrast = self.module.contrast()
         return images_IE @ texts_JE.T, contrast.probabilities(contrast.logits(images_IE, texts_JE).float())
+
+    @property
+    def image_policy(self) -> Policy:
+        """How pictures become pixels."""
+        return self._tower("image").policy
 
     def _tower(self, modality: str) -> Tower:
         tower = self.system.towers.get(modality)

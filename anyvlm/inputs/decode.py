@@ -13,6 +13,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Literal
 
 from anyvlm.errors import InputError
 from anyvlm.inputs.image import LIMITS, read_image
@@ -20,6 +21,14 @@ from anyvlm.inputs.policy import Array, Policy
 
 AHEAD = 8
 """Pictures in work for every worker."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A picture's path or a text."""
+
+    kind: Literal["image", "text"]
+    content: str
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,7 @@ def decode(path: str, policy: Policy, known: frozenset[str] = frozenset()) -> De
             return Decoded(path, digest)
         return Decoded(path, digest, tuple(policy.arrays(read_image(data))))
     except InputError as error:
-        return Decoded(path, error=str(error).replace("The image data", f"'{path}'"))
+        return Decoded(path, error=str(error).replace("The image ", f"'{path}' ", 1))
 
 
 def _read(path: str) -> bytes:

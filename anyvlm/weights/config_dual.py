@@ -33,7 +33,7 @@ from anyvlm.weights.sources import Source
 
 
 @dataclass(frozen=True)
-class _Kind:
+class Kind:
     """What a model_type stands for: the class of its vision tower, its layouts, whether pairs are scored one by one."""
 
     eye: str
@@ -44,11 +44,11 @@ class _Kind:
 
 
 DUAL = {
-    "clip": _Kind("clip_vision_model", CLIP_LAYOUTS),
-    "metaclip_2": _Kind("clip_vision_model", CLIP_LAYOUTS),
-    "chinese_clip": _Kind("clip_vision_model", CHINESE_CLIP_LAYOUTS, bert=True),
-    "siglip": _Kind("siglip_vision_model", SIGLIP_LAYOUTS, sigmoid=True),
-    "siglip2": _Kind("siglip_vision_model", NAFLEX_LAYOUTS, sigmoid=True, naflex=True),
+    "clip": Kind("clip_vision_model", CLIP_LAYOUTS),
+    "metaclip_2": Kind("clip_vision_model", CLIP_LAYOUTS),
+    "chinese_clip": Kind("clip_vision_model", CHINESE_CLIP_LAYOUTS, bert=True),
+    "siglip": Kind("siglip_vision_model", SIGLIP_LAYOUTS, sigmoid=True),
+    "siglip2": Kind("siglip_vision_model", NAFLEX_LAYOUTS, sigmoid=True, naflex=True),
 }
 """model_type -> what it is."""
 
@@ -73,8 +73,8 @@ def read_dual(path: Path, config: Mapping[str, object], source: Source) -> DualS
     """The system of a directory. Raises SpecError naming a field that cannot be honoured."""
     kind = DUAL[str(config["model_type"])]
     f = Fields(config, {"projection_dim": 512}, str(path / "config.json"))
-    eye = _eye(f.nested("vision_config"), f"{path}: vision_config", kind)
-    words, projected = _words(f.nested("text_config"), f"{path}: text_config", kind)
+    eye = read_eye(f.nested("vision_config"), f"{path}: vision_config", kind)
+    words, projected = read_words(f.nested("text_config"), f"{path}: text_config", kind)
     shared = projected if kind.sigmoid else f.need("projection_dim", int)
     f.done("tie_word_embeddings")
     contrast: Contrast = Sigmoid() if kind.sigmoid else Softmax()
@@ -98,7 +98,8 @@ def read_dual(path: Path, config: Mapping[str, object], source: Source) -> DualS
     )
 
 
-def _eye(data: Mapping[str, object], where: str, kind: _Kind) -> ViT:
+def read_eye(data: Mapping[str, object], where: str, kind: Kind) -> ViT:
+    """The vision tower of a `vision_config`."""
     if not kind.naflex:
         encoder = read_vision({"patch_size": 32 if not kind.sigmoid else 16, **data, "model_type": kind.eye}, where).encoder
         assert isinstance(encoder, ViT)
@@ -118,7 +119,7 @@ def _mlp(eye: ViT) -> MLP:
     return eye.ffn
 
 
-def _words(data: Mapping[str, object], where: str, kind: _Kind) -> tuple[TextEncoder, int]:
+def read_words(data: Mapping[str, object], where: str, kind: Kind) -> tuple[TextEncoder, int]:
     """The text tower, and the width that SigLIP's is mapped to."""
     defaults = _BERT_TEXT if kind.bert else _SIGLIP_TEXT if kind.sigmoid else _CLIP_TEXT
     f = Fields(data, defaults, where)
@@ -178,7 +179,7 @@ _CLEANING: dict[str, tuple[bool, str]] = {
 """Class of a tokenizer -> whether text is set in lower case, and what is left out of it, where its files do not do so."""
 
 
-def _text_policy(path: Path, words: TextEncoder, kind: _Kind) -> TextPolicy:
+def _text_policy(path: Path, words: TextEncoder, kind: Kind) -> TextPolicy:
     """Control tokens by the tokenizer's own config."""
     config = read_json(path / "tokenizer_config.json")
     special = {**read_json(path / "special_tokens_map.json"), **config}

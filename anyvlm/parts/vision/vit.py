@@ -101,19 +101,32 @@ class ViTEncoder(nn.Module):
         if spec.post_norm:
             self.norm = spec.norm.build(spec.width)
 
-    def forward(self, x_NC: Tensor, grids: tuple[Grid, ...]) -> Features:
-        """x_NC: flattened patches of all items, row by row; grids: their patches in time, height and width."""
-        outs = [self._run(x_BnC, grid).flatten(0, 1) for grid, x_BnC in Features(x_NC, grids).groups()]
+    def forward(self, x_NC: Tensor, grids: tuple[Grid, ...], places_N: Tensor | None = None) -> Features:
+        """x_NC: flattened patches of all items, row by row; grids: their patches in time, height and width.
+
+        places_N: of every patch its place in a whole picture, where some were left out; `grids` then count what is left.
+        """
+        outs, start = [], 0
+        for grid, x_BnC in Features(x_NC, grids).groups():
+            stop = start + x_BnC.shape[0] * x_BnC.shape[1]
+            outs.append(self._run(x_BnC, grid, None if places_N is None else places_N[start:stop]).flatten(0, 1))
+            start = stop
         return Features(outs[0] if len(outs) == 1 else torch.cat(outs), tuple(map(self.spec.rows, grids)))
 
-    def _run(self, x_BnC: Tensor, grid: Grid) -> Tensor:
+    def _run(self, x_BnC: Tensor, grid: Grid, places_N: Tensor | None = None) -> Tensor:
         """One batch of equal grids: (B, n, C) -> (B, rows, out). Frames of one item do not see each other."""
         spec, (_, h, w) = self.spec, grid
         x = self.stem(x_BnC.reshape(-1, h * w, x_BnC.shape[-1]).to(self.pos.dtype))
-        pos_nD = self.positions(h, w)
+        if places_N is None:
+            pos = self.positions(h, w)
+            first, rest = pos[: int(spec.cls)], pos[int(spec.cls) :]
+        elif spec.resize:
+            raise InputError("Patches of an encoder that reads pictures of any size cannot be left out.")
+        else:
+            first, rest = self.pos[: int(spec.cls)], self.pos[int(spec.cls) :][places_N].view_as(x)
+        x = x + rest
         if spec.cls:
-            x = torch.cat([self.cls.expand(len(x), 1, -1), x], 1)
-        x = x + pos_nD
+            x = torch.cat([(self.cls + first[0]).expand(len(x), 1, -1), x], 1)
         if spec.pre_norm:
             x = self.norm_pre(x)
         states = [x]
