@@ -5,7 +5,6 @@ A view is a function of its number and the styles alone, so that features can be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -84,8 +83,3 @@ def _aliases() -> dict[str, tuple[str, ...]]:
 
 def _light(rng: Generator) -> Pixels:
     return np.broadcast_to(rng.integers(225, 256, 3, dtype=np.uint8), (SIDE, SIDE, 3)).copy()
-
-
-def number_of(names: Sequence[Name]) -> dict[str, int]:
-    """Name -> its number."""
-    return {thing.text: n for n, thing in enumerate(names)}
