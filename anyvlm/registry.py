@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 SYSTEMS = {
     "anyvlm-pocket": "pocket:POCKET",
+    "anyvlm-pocket-embed": "pocket_embed:POCKET_EMBED",
     "aria": "aria:ARIA",
     "aria-base-64k": "aria:ARIA_BASE_64K",
     "aria-base-8k": "aria:ARIA_BASE_8K",

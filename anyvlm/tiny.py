@@ -39,12 +39,13 @@ from anyvlm.parts.magneto import Magneto
 from anyvlm.parts.memory import Insert
 from anyvlm.parts.moe import FFN, MoE
 from anyvlm.parts.opt import OPT
-from anyvlm.parts.pool import MeanProbe, Pool, Probe
+from anyvlm.parts.pool import Glance, MeanProbe, Pool, Probe
 from anyvlm.parts.relative import RelativeDecoder
 from anyvlm.parts.rope import LongRope, Rope
 from anyvlm.parts.t5 import T5
 from anyvlm.parts.text import BertText, TextEncoder, TextTransformer
 from anyvlm.parts.vision.axial import AxialViT
+from anyvlm.parts.vision.bridged import Bridged
 from anyvlm.parts.vision.native import NativeViT
 from anyvlm.parts.vision.nfnet import NFNet
 from anyvlm.parts.vision.resnet import ResNet
@@ -111,6 +112,8 @@ def _pool(pool: Pool) -> Pool:
             return pool.but(heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
         case MeanProbe():
             return pool.but(heads=WIDTH // HEAD, rows=SIDE**2)
+        case Glance():
+            return pool.but(heads=2, hidden=HIDDEN)
     return pool
 
 
@@ -249,6 +252,8 @@ def _encoder(encoder: Encoder) -> Encoder:
             return encoder.but(widths=(16, 16, WIDTH, WIDTH), depths=(1, 2, 1, 1), final=WIDTH, group=HEAD)
         case ResNet():
             return encoder.but(width=HEAD, depths=(1, 1, 1, 2), size=SIDE * encoder.patch)
+        case Bridged():
+            return encoder.but(encoder=_encoder(encoder.encoder), width=WIDTH)
         case AxialViT():
             return encoder.but(width=WIDTH, heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
         case Code():

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 DEFAULT_MODEL = "anyvlm-pocket"
-DEFAULT_TOWERS = "clip-vit-b-32"
+DEFAULT_TOWERS = "anyvlm-pocket-embed"
 MAX_TOKENS = 512
 _ANSWER, _MACHINE, _VIDEO = "Answer", "Machine", "Video"
 

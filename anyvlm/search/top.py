@@ -74,7 +74,8 @@ def _numkong() -> Callable[[_Half, _Half], NDArray[np.float32]] | None:
 
     def product(block: _Half, half: _Half) -> NDArray[np.float32]:
         out: NDArray[np.float32] = np.asarray(numkong.cdist(half[None], block, "dot", threads=os.cpu_count() or 1), np.float32)
-        return out[0]
+        row: NDArray[np.float32] = out[0]
+        return row
 
     return product
 

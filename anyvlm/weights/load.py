@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from math import prod
 from pathlib import Path
 
@@ -177,7 +178,9 @@ def _file(tensors: Tensors, layouts: tuple[Layout, ...], system: AnySystem) -> _
     updates = {name[5:-2]: (name, name[:-1] + "b") for name in ours if name.endswith(".a")}
     if lone := set(ours) ^ {name for pair in updates.values() for name in pair}:
         raise WeightsError(f"The checkpoint's low-rank update {sorted(lone)[0]} has no counterpart; it is incomplete.")
-    return _File(tensors, choose(names, layouts, system.part), updates)
+    plan = choose(names, layouts, system.part)
+    unread = {layer for layer, (a, _) in updates.items() if any(fnmatchcase(a, glob) for glob in plan.layout.ignore)}
+    return _File(tensors, plan, {layer: pair for layer, pair in updates.items() if layer not in unread})
 
 
 def dequantised(tensors: Tensors) -> Tensors:

