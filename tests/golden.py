@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,9 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+
+from anyvlm.keys import Layout, export_steps
+from anyvlm.system import System
 
 FOLDER = Path(__file__).parent / "zoo" / "golden"
 
@@ -39,3 +43,17 @@ def saved(shapes: Mapping[str, Sequence[int]], folder: Path) -> Path:
     """The folder, holding these weights in a file."""
     save_file(weights(shapes), folder / "model.safetensors")
     return folder
+
+
+def patterns(system: System, layout: Layout) -> dict[str, list[object]]:
+    """How the files of a system name its tensors: name without the layer's number -> how many there are, their shape."""
+    with torch.device("meta"):
+        ours = dict(system.build().named_parameters())
+    found: dict[str, list[object]] = {}
+    for step in export_steps(ours, layout, system.part):
+        for key, tensor in zip(step.theirs, step.export([ours[own] for own in step.ours]), strict=True):
+            pattern = re.sub(r"(layers)\.\d+\.", r"\1.{}.", key)
+            count, shape = found.setdefault(pattern, [0, list(tensor.shape)])
+            assert shape == list(tensor.shape)
+            found[pattern][0] = int(str(count)) + 1
+    return found

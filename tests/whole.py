@@ -45,6 +45,12 @@ def laid(system: System, tokenizer: Tokenizer, content: Sequence[str | Image.Ima
     return planned, collate(system, [planned], [[array for picture in pictures for array in policy.arrays(picture)]])
 
 
+def text_batch(ids: Sequence[int]) -> Batch:
+    """One row of text."""
+    row = torch.tensor([ids])
+    return Batch(row, torch.zeros_like(row), torch.arange(len(ids))[None, None], torch.zeros_like(row), {})
+
+
 @torch.no_grad()
 def greedy(module: VLM, start: Batch, steps: int) -> list[int]:
     """`steps` tokens after a batch of one row, everything computed again for each; the cache has its own law."""

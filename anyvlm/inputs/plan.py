@@ -143,6 +143,7 @@ def plan(
     supervised: list[bool] = []
     spans: list[Span] = []
     seen: list[Seen] = []
+    holds = _placeholder(system, tokenizer)
     for id, learn in zip(encoded.ids, encoded.supervised, strict=True):
         if id != IMAGE:
             ids.append(id)
@@ -157,7 +158,7 @@ def plan(
                 new, kind = _written(tokenizer, cell), 0
             else:
                 spans.append(Span(name, len(seen) - 1, len(ids), prod(cell), cell, stream.shared))
-                new, kind = [tokenizer.find(system.placeholder) or 0] * prod(cell), int(stream.kind)
+                new, kind = [holds] * prod(cell), int(stream.kind)
             ids += new
             kinds += [kind] * len(new)
             supervised += [False] * len(new)
@@ -191,6 +192,12 @@ def _asked(messages: Sequence[Message]) -> str:
         case (*_, Region(label=label, boxes=(), points=())):
             return label.strip()
     return ""
+
+
+def _placeholder(system: System, tokenizer: Tokenizer) -> int:
+    """The id that holds a place; 0 where the tokenizer lacks it or, being a relative's, has it beyond the vocabulary."""
+    found = tokenizer.find(system.placeholder)
+    return found if found is not None and found < system.lm.vocab else 0
 
 
 def _cells(system: System, stream: Stream, cut: Cut) -> tuple[str | Grid, ...]:
