@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
@@ -36,6 +37,27 @@ def weights(shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
         else:
             noise = noise * np.float32(0.2) + np.float32("norm" in name and name.endswith("weight"))
         out[name] = torch.from_numpy(noise)
+    return out
+
+
+def seeded(name: str, shape: Sequence[int]) -> Tensor:
+    """The same with torch's generator, as other scripts did it."""
+    noise = torch.randn(tuple(shape), generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))
+    if len(shape) > 1:
+        return noise * noise[0].numel() ** -0.5
+    scale = ("norm" in name or "ln_" in name) and name.endswith("weight")
+    return 1 + 0.2 * noise if scale else 0.2 * noise
+
+
+def ordered(shapes: Mapping[str, Sequence[int]]) -> dict[str, npt.NDArray[np.float64]]:
+    """The same from one stream of numbers, in the order of the names."""
+    random, out = np.random.default_rng(0), {}
+    for name in sorted(shapes):
+        value = np.asarray(random.standard_normal(tuple(shapes[name])))
+        if value.ndim > 1:
+            out[name] = value * int(np.prod(shapes[name][1:])) ** -0.5
+        else:
+            out[name] = 1 + 0.2 * value if "norm" in name and name.endswith("weight") else 0.2 * value
     return out
 
 

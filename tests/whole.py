@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import tokenizers
 import torch
@@ -17,6 +18,8 @@ from anyvlm.inputs.messages import Message, Picture
 from anyvlm.inputs.plan import Plan, plan
 from anyvlm.inputs.tokenizer import Tokenizer
 from anyvlm.system import VLM, Batch, System
+from anyvlm.weights.config import read_directory
+from anyvlm.weights.load import load_module
 
 
 def bytes_and(*specials: str) -> tokenizers.Tokenizer:
@@ -34,6 +37,15 @@ def bytes_and(*specials: str) -> tokenizers.Tokenizer:
 def both(*specials: str) -> tuple[Tokenizer, hf.PreTrainedTokenizerFast]:
     """The same tokenizer as ours and as transformers'."""
     return Tokenizer(bytes_and(*specials)), hf.PreTrainedTokenizerFast(tokenizer_object=bytes_and(*specials))
+
+
+def read(folder: Path) -> tuple[System, VLM]:
+    """A directory as transformers writes it, in fp32."""
+    system = read_directory(folder)
+    assert isinstance(system, System)
+    module = load_module(system, dtype=torch.float32)
+    assert isinstance(module, VLM)
+    return system, module
 
 
 def laid(system: System, tokenizer: Tokenizer, content: Sequence[str | Image.Image]) -> tuple[Plan, Batch]:
