@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import tokenizers
 import torch
@@ -17,6 +18,8 @@ from anyvlm.inputs.messages import Message, Picture
 from anyvlm.inputs.plan import Plan, plan
 from anyvlm.inputs.tokenizer import Tokenizer
 from anyvlm.system import VLM, Batch, System
+from anyvlm.weights.config import read_directory
+from anyvlm.weights.load import load_module
 
 
 def bytes_and(*specials: str) -> tokenizers.Tokenizer:
@@ -36,6 +39,15 @@ def both(*specials: str) -> tuple[Tokenizer, hf.PreTrainedTokenizerFast]:
     return Tokenizer(bytes_and(*specials)), hf.PreTrainedTokenizerFast(tokenizer_object=bytes_and(*specials))
 
 
+def read(folder: Path) -> tuple[System, VLM]:
+    """A directory as transformers writes it, in fp32."""
+    system = read_directory(folder)
+    assert isinstance(system, System)
+    module = load_module(system, dtype=torch.float32)
+    assert isinstance(module, VLM)
+    return system, module
+
+
 def laid(system: System, tokenizer: Tokenizer, content: Sequence[str | Image.Image]) -> tuple[Plan, Batch]:
     """One question of texts and pictures, planned from their sizes and collated from their pixels."""
     pictures = [part for part in content if isinstance(part, Image.Image)]
@@ -43,6 +55,12 @@ def laid(system: System, tokenizer: Tokenizer, content: Sequence[str | Image.Ima
     planned = plan(system, tokenizer, [message], sizes=[picture.size for picture in pictures])
     policy = system.streams["image"].policy
     return planned, collate(system, [planned], [[array for picture in pictures for array in policy.arrays(picture)]])
+
+
+def text_batch(ids: Sequence[int]) -> Batch:
+    """One row of text."""
+    row = torch.tensor([ids])
+    return Batch(row, torch.zeros_like(row), torch.arange(len(ids))[None, None], torch.zeros_like(row), {})
 
 
 @torch.no_grad()

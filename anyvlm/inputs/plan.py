@@ -271,7 +271,7 @@ class _Layout:
                 continue
             rows = prod(cell)
             self.spans.append(Span(look.seen.stream, slot.index, len(self.ids), rows, cell, step, look.stream.shared))
-            self.write([self.tokenizer.find(name) or 0] * rows, kind=int(look.stream.kinds[-1 if film else 0]))
+            self.write([_placeholder(self.system, self.tokenizer, name)] * rows, kind=int(look.stream.kinds[-1 if film else 0]))
 
 
 def _around(messages: Sequence[Message], sizes: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -291,6 +291,12 @@ def _asked(messages: Sequence[Message]) -> str:
         case (*_, Region(label=label, boxes=(), points=())):
             return label.strip()
     return ""
+
+
+def _placeholder(system: System, tokenizer: Tokenizer, token: str) -> int:
+    """The id that holds a place; 0 where the tokenizer lacks it or, being a relative's, has it beyond the vocabulary."""
+    found = tokenizer.find(token)
+    return found if found is not None and found < system.lm.vocab else 0
 
 
 def _cells(system: System, stream: Stream, cut: Cut) -> tuple[str | Grid, ...]:

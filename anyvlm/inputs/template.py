@@ -62,7 +62,7 @@ class Template(Spec):
     image_open: str = ""
     image_close: str = "\n"
     image_shared: bool = False  # image_close of a picture is image_open of one right behind it
-    image_place: Literal["first", "inline"] = "first"  # before all text of the turn, or where the message has it
+    image_place: Literal["first", "last", "inline"] = "first"  # before or behind all text of the turn; as the message has it
     user_text: bool = True  # False: only the pictures of a user turn are written (stage 1 of LLaVA)
     specials: tuple[str, ...] = ()  # the strings above that must be single control tokens
     stop: tuple[str, ...]  # what ends a reply; control tokens if in `specials`, else text to look for
@@ -114,8 +114,9 @@ class Template(Spec):
     def _user(self, message: Message, behind: str, regions: Regions) -> Iterator[Piece]:
         """Pictures and text; `behind` stands between them."""
         parts = message.content
-        if self.image_place == "first":
-            parts = (*message.media, *(part for part in parts if not isinstance(part, (Picture, Video))))
+        if self.image_place != "inline":
+            rest = tuple(part for part in parts if not isinstance(part, (Picture, Video)))
+            parts = (*message.media, *rest) if self.image_place == "first" else (*rest, *message.media)
         if parts and not isinstance(parts[0], Picture):
             yield from self._format(self.text_open)
         previous: object = None

@@ -33,7 +33,19 @@ VICUNA_V1 = Template(
 """LLaVA-1.5, ShareGPT4V, PALO, SoM-LLaVA, BakLLaVA (``vicuna_v1``)."""
 
 LLAVA_V1 = VICUNA_V1.but(system=_HUMAN)
-"""LLaVA on Vicuna 1.1 (``llava_v1``): "human" instead of "user" in the system text."""
+"""``llava_v1``: "human" instead of "user" in the system text."""
+
+
+def marked(template: Template) -> Template:
+    """The same with marker tokens around every picture (``mm_use_im_start_end``)."""
+    markers = "<im_start>", "<im_end>"
+    return template.but(
+        image_open=markers[0], image_close=markers[1] + template.image_close, specials=(*template.specials, *markers)
+    )
+
+
+LLAVA_V1_MARKED = marked(LLAVA_V1)
+"""LLaVA on Vicuna 1.1, published as differences."""
 
 LLAVA_V0 = Template(
     bos="<s>",
@@ -50,9 +62,17 @@ LLAVA_V0 = Template(
 """The first LLaVA (``llava_v0``), as its inference code writes it; its training code wrote "### Human: ...\\n"."""
 
 LLAVA_MED_V1 = LLAVA_V0.but(
-    image_open="<im_start>", image_close="<im_end>\n", specials=("<s>", "<im_start>", "<im_end>")
+    system="You are LLaVA-Med, a large language and vision assistant trained by a group of researchers at Microsoft, based on "
+    "the general domain LLaVA architecture.You are able to understand the visual content that the user provides, and assist "
+    "the user with a variety of medical and clinical tasks using natural language.Follow the instructions carefully and "
+    "explain your answers in detail.",
+    system_close="###Human: Hi!###Assistant: Hi there!  How can I help you today?\n###",
+    image_open="\n<im_start>",
+    image_close="<im_end>",
+    image_place="last",
+    specials=("<s>", "<im_start>", "<im_end>"),
 )
-"""LLaVA-Med v1: the v0 format, pictures between marker tokens (``mm_use_im_start_end``)."""
+"""LLaVA-Med v1 (``multimodal`` in microsoft/LLaVA-Med b9a98a7, as its demo writes it): pictures behind the text."""
 
 PLAIN = Template(
     bos="<s>",

@@ -16,7 +16,7 @@ from anyvlm.dual import DualSystem, Tower
 from anyvlm.errors import SpecError
 from anyvlm.inputs.policy import ImagePolicy
 from anyvlm.inputs.template import Template
-from anyvlm.inputs.templates import LLAVA_PHI_3, LLAVA_V1, MAYA, MISTRAL_INSTRUCT, VICUNA_V1
+from anyvlm.inputs.templates import LLAVA_PHI_3, LLAVA_V1, MAYA, MISTRAL_INSTRUCT, VICUNA_V1, marked
 from anyvlm.keys import Keys, Layout
 from anyvlm.match import AnySystem
 from anyvlm.parts.catalog.layouts import (
@@ -83,9 +83,7 @@ def read_original(path: Path, config: Mapping[str, object], source: Source, temp
     connector, keys = _PROJECTORS[projector]
     policy, encoder = _policy(tower.system.policy, ours), _select(path, tower.encoder, ours)
     if ours.get("mm_use_im_start_end"):
-        conversation = conversation.but(
-            image_open="<im_start>", image_close="<im_end>\n", specials=(*conversation.specials, "<im_start>", "<im_end>")
-        )
+        conversation = marked(conversation)
     lm = KEYS[kind]
     layouts: tuple[Layout, ...] = (llava_original(lm, tower.keys, keys),)
     return System(

@@ -1,6 +1,6 @@
 """LLaVA-Med (2306.00890): LLaVA taught biomedicine by a curriculum; v1.5 is the LLaVA-1.5 recipe on Mistral-7B.
 
-Numbers of v1: microsoft/LLaVA-Med README.md. Those of v1.5 are not published.
+Numbers of v1: microsoft/LLaVA-Med b9a98a7 README.md. Those of v1.5 are not published.
 """
 
 from __future__ import annotations
@@ -44,13 +44,11 @@ LLAVA_MED = llava_1_5.LLAVA_1_5_7B.but(
 )
 LLAVA_MED_V1_7B = llava.LLAVA.but(
     name="llava-med-v1-7b",
-    lm__vocab=32003,
     template=LLAVA_MED_V1,
-    tokenizer=None,
     stages=(ALIGN, TUNE),
     meta__paper="2306.00890",
     meta__row="llava-med",
     meta__license="Microsoft research",
-    meta__summary="published as differences to LLaMA (microsoft/llava-med-7b-delta); add them with the authors' "
-    "apply_delta.py and load the resulting directory.",
+    meta__summary="published as differences to LLaMA (llava_med_in_text_60k_ckpt2_delta.zip, in the authors' README); add them "
+    "with their apply_delta.py and load the resulting directory.",
 )

@@ -37,13 +37,20 @@ VISION = (
     "You are a helpful language and vision assistant. You are able to understand the visual content that the user "
     "provides, and assist the user with a variety of tasks using natural language."
 )
+MED = (
+    "You are LLaVA-Med, a large language and vision assistant trained by a group of researchers at Microsoft, based on the "
+    "general domain LLaVA architecture.You are able to understand the visual content that the user provides, and assist the "
+    "user with a variety of medical and clinical tasks using natural language.Follow the instructions carefully and explain "
+    "your answers in detail."
+)
 
 GOLDEN = {  # with TALK, ready for the next reply
     "VICUNA_V1": f"<s>{USER} USER: <image>\nWhat is it? ASSISTANT: A cat.</s>USER: Sure? ASSISTANT:",
     "LLAVA_V1": f"<s>{HUMAN} USER: <image>\nWhat is it? ASSISTANT: A cat.</s>USER: Sure? ASSISTANT:",
     "LLAVA_V0": f"<s>{HUMAN}###Human: <image>\nWhat is it?###Assistant: A cat.###Human: Sure?###Assistant:",
-    "LLAVA_MED_V1": f"<s>{HUMAN}###Human: <im_start><image><im_end>\nWhat is it?###Assistant: A cat.###Human: Sure?"
-    "###Assistant:",
+    "LLAVA_V1_MARKED": f"<s>{HUMAN} USER: <im_start><image><im_end>\nWhat is it? ASSISTANT: A cat.</s>USER: Sure? ASSISTANT:",
+    "LLAVA_MED_V1": f"<s>{MED}###Human: Hi!###Assistant: Hi there!  How can I help you today?\n###Human: What is it?\n"
+    "<im_start><image><im_end>###Assistant: A cat.###Human: Sure?###Assistant:",
     "LLAVA_HF": "<s>USER: <image>\nWhat is it? ASSISTANT: A cat. USER: Sure? ASSISTANT:",
     "BAKLLAVA_HF": "<s>USER: <image>\nWhat is it?\nASSISTANT: A cat.</s>USER: Sure?\nASSISTANT:",
     "FIRELLAVA": "<s>USER: <image>\nWhat is it?\n\nASSISTANT: A cat.</s>USER: Sure?\n\nASSISTANT:",

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from anyvlm import registry
 from anyvlm.errors import SpecError
-from anyvlm.inputs.templates import LLAVA_MED_V1
+from anyvlm.inputs.templates import LLAVA_V1_MARKED
 from anyvlm.keys import revert
 from anyvlm.parts.catalog.clip import CLIP_HF
 from anyvlm.parts.catalog.layouts import vision_hf
@@ -65,7 +65,7 @@ def test_marker_tokens(tmp_path: Path) -> None:
     config = {**published.LLAMA_7B, **COMMON, "mm_vision_tower": "openai/clip-vit-large-patch14", "model_type": "llava"}
     found = find(directory(tmp_path, config | {"mm_use_im_start_end": True}))
     assert isinstance(found, System)
-    assert (found.template.image_open, found.template.image_close) == (LLAVA_MED_V1.image_open, LLAVA_MED_V1.image_close)
+    assert found.template == LLAVA_V1_MARKED
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ from anyvlm.train.losses import next_token
 from anyvlm.train.slow import Pairs, Slow
 from anyvlm.weights.load import load_module
 from anyvlm.weights.sources import Directory
+from tests.golden import ordered
 from tests.parity import record
 
 GOLDEN = json.loads(Path(__file__).with_name("blip_golden.json").read_text())
@@ -67,17 +68,9 @@ def queues() -> np.ndarray:
 def weights(system: System | MatchSystem) -> dict[str, Tensor]:
     """Random values for every parameter, in the order of our names."""
     shapes = {name: tuple(p.shape) for name, p in system.build().named_parameters()}
-    random, out = np.random.default_rng(0), {}
-    for name in sorted(shapes):
-        value = random.standard_normal(shapes[name])
-        if name == "temperature":
-            value = 0.07 + 0 * value
-        elif value.ndim > 1:
-            value = value * int(np.prod(shapes[name][1:])) ** -0.5
-        else:
-            value = 1 + 0.2 * value if "norm" in name and name.endswith("weight") else 0.2 * value
-        out[name] = torch.from_numpy(np.asarray(value, dtype=np.float32))
-    return out
+    values = ordered(shapes)
+    values |= {"temperature": np.full((), 0.07)} if "temperature" in values else {}
+    return {name: torch.from_numpy(np.asarray(value, dtype=np.float32)) for name, value in values.items()}
 
 
 def loaded(system: System | MatchSystem, layout: Layout, folder: Path) -> VLM | Match:

@@ -24,15 +24,15 @@ from anyvlm.inputs.messages import Message, Picture
 from anyvlm.inputs.plan import plan
 from anyvlm.inputs.template import Piece
 from anyvlm.inputs.tokenizer import Tokenizer
-from anyvlm.keys import Fuse, Keys, Layout, Mount, Rule, convert, export_steps, match, rename
+from anyvlm.keys import Fuse, Keys, Layout, Mount, Rule, convert, match, rename
 from anyvlm.parts.lm import Decoder
 from anyvlm.seq import Seq, blocks
-from anyvlm.system import VLM, Batch, System
+from anyvlm.system import VLM, System
 from anyvlm.weights.load import load_module
 from anyvlm.weights.sources import Directory
-from tests.golden import saved, stored, weights
+from tests.golden import patterns, saved, stored, weights
 from tests.parity import gap, record
-from tests.whole import bytes_and, greedy, laid, noise
+from tests.whole import bytes_and, greedy, laid, noise, text_batch
 
 COGVLM = [name for name in registry.SYSTEMS if registry.system(name).meta.row == "cogvlm"]
 EVE, MOT = "evev2-7b", "mixture-of-transformers-7b"
@@ -60,11 +60,6 @@ def prompt(small: System, tokenizer: Tokenizer, turns: Iterable[str]) -> list[in
     messages = [Message("user", (Picture(""), first))]
     messages += [Message(("assistant", "user")[n % 2], (text,)) for n, text in enumerate(rest)]
     return list(plan(small, tokenizer, messages, sizes=[(90, 61)]).ids)
-
-
-def text_batch(ids: Sequence[int]) -> Batch:
-    row = torch.tensor([ids])
-    return Batch(row, torch.zeros_like(row), torch.arange(len(ids))[None, None], torch.zeros_like(row), {})
 
 
 def check(small: System, module: VLM, tokenizer: Tokenizer, name: str) -> float:
@@ -162,18 +157,9 @@ def test_eve(tmp_path: Path) -> None:
 def test_manifest(name: str, golden: str) -> None:
     """Every name and shape that the authors' class has at full size, and no other."""
     full, theirs = system(name), dict(stored(golden)[0]["full"])
-    with torch.device("meta"):
-        ours = dict(full.build().named_parameters())
-    found: dict[str, list[object]] = {}
-    for step in export_steps(ours, full.checkpoints[0].layouts[0], full.part):
-        for key, tensor in zip(step.theirs, step.export([ours[own] for own in step.ours]), strict=True):
-            pattern = re.sub(r"(layers)\.\d+\.", r"\1.{}.", key)
-            count, shape = found.setdefault(pattern, [0, list(tensor.shape)])
-            assert shape == list(tensor.shape)
-            found[pattern][0] = int(str(count)) + 1
     if name == "cogvlm-base-224":
         theirs["model.vision.patch_embedding.position_embedding.weight"] = [1, [257, 1792]]
-    assert found == theirs
+    assert patterns(full, full.checkpoints[0].layouts[0]) == theirs
     record("manifest", name, 0.0, "the authors' class on meta")
 
 

@@ -27,7 +27,7 @@ from anyvlm.system import VLM, System
 from anyvlm.weights.config import read_directory
 from anyvlm.weights.load import load_module
 from tests.parity import gap, record, saved, stirred
-from tests.whole import both, greedy, laid, noise, theirs_greedy
+from tests.whole import both, greedy, laid, noise, read, theirs_greedy
 from tests.zoo.test_manifest import fits, names
 
 SPECIALS = ("<s>", "</s>", "<racm3:break>", "<eoss>", "<reserved08706>", "<image>")
@@ -59,11 +59,7 @@ def reference(swin: bool, ids: list[int]) -> hf.ChameleonForConditionalGeneratio
 def loaded(theirs: hf.ChameleonForConditionalGeneration, folder: Path) -> tuple[System, VLM]:
     """Through the directory that transformers writes."""
     PROCESSOR.save_pretrained(saved(theirs, folder))
-    system = read_directory(folder)
-    assert isinstance(system, System)
-    module = load_module(system, dtype=torch.float32)
-    assert isinstance(module, VLM)
-    return system, module
+    return read(folder)
 
 
 @pytest.mark.parametrize(("name", "swin", "order"), [("chameleon-7b", False, 1), ("chameleon-34b", True, -1)])

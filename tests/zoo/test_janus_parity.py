@@ -21,10 +21,8 @@ from anyvlm.generate.painting import Brush, asked, codes
 from anyvlm.inputs.collate import collate
 from anyvlm.inputs.letterbox import Letterbox
 from anyvlm.system import VLM, System
-from anyvlm.weights.config import read_directory
-from anyvlm.weights.load import load_module
 from tests.parity import gap, record, saved, stirred
-from tests.whole import both, greedy, laid, noise, theirs_greedy
+from tests.whole import both, greedy, laid, noise, read, theirs_greedy
 from tests.zoo.test_manifest import fits, names
 
 BOS, EOS, PAD = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"
@@ -61,11 +59,7 @@ def reference() -> hf.JanusForConditionalGeneration:
 def loaded(theirs: hf.JanusForConditionalGeneration, folder: Path) -> tuple[System, VLM]:
     """Through the directory that transformers writes."""
     PROCESSOR.save_pretrained(saved(theirs, folder))
-    system = read_directory(folder)
-    assert isinstance(system, System)
-    module = load_module(system, dtype=torch.float32)
-    assert isinstance(module, VLM)
-    return system, module
+    return read(folder)
 
 
 @torch.no_grad()

@@ -25,6 +25,7 @@ from anyvlm.tiny import tiny
 from anyvlm.train.losses import balance_first
 from anyvlm.weights.load import load_module
 from anyvlm.weights.sources import Directory
+from tests.golden import seeded
 from tests.parity import gap, pixels, record
 from tests.whole import greedy
 
@@ -34,15 +35,6 @@ NAMES = {
     "qwen": "moe-llava-qwen-1.8b-4e", "phi2": "moe-llava-phi2-2.7b-4e", "phi2-384": "moe-llava-phi2-2.7b-4e-384",
 }  # fmt: skip
 REFERENCE = "PKU-YuanGroup/MoE-LLaVA 6cb5f66, microsoft/DeepSpeed 38327e0"
-
-
-def seeded(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-    """The tensor that the script gave to the authors' model under this name."""
-    noise = torch.randn(shape, generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))
-    if len(shape) > 1:
-        return noise * noise[0].numel() ** -0.5
-    scale = ("norm" in name or "ln_" in name) and name.endswith("weight")
-    return 1 + 0.2 * noise if scale else 0.2 * noise
 
 
 def small(case: str) -> System:

@@ -19,8 +19,8 @@ from anyvlm.system import VLM, Checkpoint, System
 from anyvlm.tiny import tiny
 from anyvlm.weights.load import load_module
 from anyvlm.weights.sources import Directory
+from tests.golden import seeded
 from tests.parity import gap, record
-from tests.zoo.test_moe_llava_golden import seeded
 
 NAME = "qwen-1.8b-chat"
 GOLDEN = np.load(Path(__file__).with_name("golden") / "qwen.npz")

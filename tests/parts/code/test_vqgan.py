@@ -7,7 +7,6 @@ deepseek-ai/Janus 1daa72f, run in fp32 with the weights of `seeded` below, their
 from __future__ import annotations
 
 import json
-import zlib
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from anyvlm.parts.catalog.vqgan import VQGAN_LLAMAGEN, vqgan_taming
 from anyvlm.parts.code.code import unpatched
 from anyvlm.parts.code.vqgan import VQGAN, VQGANModule
 from anyvlm.parts.features import patches
+from tests.golden import seeded
 from tests.parity import gap, record
 
 GOLDEN = json.loads((Path(__file__).parent / "vqgan.json").read_text())
@@ -30,14 +30,6 @@ JANUS = VQGAN(vocab=24, width=8, patch=2, levels=(1, 1), latent=16, attend=True,
 CASES = {"chameleon": (META, vqgan_taming(3)), "janus": (JANUS, VQGAN_LLAMAGEN)}
 REFERENCE = {"chameleon": "facebookresearch/chameleon dbbe47f vqgan.py", "janus": "deepseek-ai/Janus 1daa72f vq_model.py"}
 NAMES = {"chameleon": ("chameleon-7b", "chameleon-34b"), "janus": ("janus-pro-1b", "janus-pro-7b", "janus-1.3b")}
-
-
-def seeded(name: str, shape: tuple[int, ...]) -> Tensor:
-    """Values that follow from a tensor's name."""
-    x = torch.randn(shape, generator=torch.Generator().manual_seed(zlib.crc32(name.encode())))
-    if len(shape) > 1:
-        return x * x[0].numel() ** -0.5
-    return 1 + 0.2 * x if "norm" in name and name.endswith("weight") else 0.2 * x
 
 
 def pictures(side: int) -> Tensor:
