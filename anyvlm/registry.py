@@ -12,6 +12,22 @@ if TYPE_CHECKING:
     from anyvlm.match import AnySystem
 
 SYSTEMS = {
+    "aimv2-1b-patch14-224": "aimv2:AIMV2_1B_224",
+    "aimv2-1b-patch14-336": "aimv2:AIMV2_1B_336",
+    "aimv2-1b-patch14-448": "aimv2:AIMV2_1B_448",
+    "aimv2-3b-patch14-224": "aimv2:AIMV2_3B_224",
+    "aimv2-3b-patch14-336": "aimv2:AIMV2_3B_336",
+    "aimv2-3b-patch14-448": "aimv2:AIMV2_3B_448",
+    "aimv2-huge-patch14-224": "aimv2:AIMV2_H_224",
+    "aimv2-huge-patch14-336": "aimv2:AIMV2_H_336",
+    "aimv2-huge-patch14-448": "aimv2:AIMV2_H_448",
+    "aimv2-large-patch14-224": "aimv2:AIMV2_L_224",
+    "aimv2-large-patch14-224-distilled": "aimv2:AIMV2_L_DISTILLED_224",
+    "aimv2-large-patch14-224-lit": "aimv2:AIMV2_L_LIT",
+    "aimv2-large-patch14-336": "aimv2:AIMV2_L_336",
+    "aimv2-large-patch14-336-distilled": "aimv2:AIMV2_L_DISTILLED_336",
+    "aimv2-large-patch14-448": "aimv2:AIMV2_L_448",
+    "aimv2-large-patch14-native": "aimv2:AIMV2_NATIVE",
     "anyvlm-pocket": "pocket:POCKET",
     "aria": "aria:ARIA",
     "aria-base-64k": "aria:ARIA_BASE_64K",

@@ -38,11 +38,12 @@ from anyvlm.parts.magneto import Magneto
 from anyvlm.parts.memory import Insert
 from anyvlm.parts.moe import FFN, MoE
 from anyvlm.parts.opt import OPT
-from anyvlm.parts.pool import MeanProbe, Pool, Probe
+from anyvlm.parts.pool import Look, MeanProbe, Pool, Probe
 from anyvlm.parts.relative import RelativeDecoder
 from anyvlm.parts.rope import LongRope, Rope
 from anyvlm.parts.t5 import T5
 from anyvlm.parts.text import BertText, TextEncoder, TextTransformer
+from anyvlm.parts.vision.aim import AimViT, NativeAimViT
 from anyvlm.parts.vision.axial import AxialViT
 from anyvlm.parts.vision.native import NativeViT
 from anyvlm.parts.vision.nfnet import NFNet
@@ -108,6 +109,8 @@ def _pool(pool: Pool) -> Pool:
     match pool:
         case Probe():
             return pool.but(heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
+        case Look():
+            return pool.but(heads=WIDTH // HEAD)
         case MeanProbe():
             return pool.but(heads=WIDTH // HEAD, rows=SIDE**2)
     return pool
@@ -243,6 +246,10 @@ def _encoder(encoder: Encoder) -> Encoder:
             return encoder.but(widths=(16, 16, WIDTH, WIDTH), depths=(1, 2, 1, 1), final=WIDTH, group=HEAD)
         case ResNet():
             return encoder.but(width=HEAD, depths=(1, 1, 1, 2), size=SIDE * encoder.patch)
+        case AimViT():
+            return encoder.but(width=WIDTH, depth=2, heads=WIDTH // HEAD, size=SIDE * encoder.patch, ffn__hidden=HIDDEN)
+        case NativeAimViT():
+            return encoder.but(width=WIDTH, depth=2, heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
         case AxialViT():
             return encoder.but(width=WIDTH, heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
         case Code():
