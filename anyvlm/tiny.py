@@ -45,9 +45,12 @@ from anyvlm.parts.t5 import T5
 from anyvlm.parts.text import BertText, TextEncoder, TextTransformer
 from anyvlm.parts.vision.aim import AimViT, NativeAimViT
 from anyvlm.parts.vision.axial import AxialViT
+from anyvlm.parts.vision.eva import EvaViT
+from anyvlm.parts.vision.fastvit import FastViT
 from anyvlm.parts.vision.native import NativeViT
 from anyvlm.parts.vision.nfnet import NFNet
 from anyvlm.parts.vision.resnet import ResNet
+from anyvlm.parts.vision.stemmed import StemmedViT
 from anyvlm.parts.vision.tiled import TiledViT
 from anyvlm.parts.vision.vit import ViT
 from anyvlm.system import Stream, System, VisionSystem
@@ -246,6 +249,13 @@ def _encoder(encoder: Encoder) -> Encoder:
             return encoder.but(widths=(16, 16, WIDTH, WIDTH), depths=(1, 2, 1, 1), final=WIDTH, group=HEAD)
         case ResNet():
             return encoder.but(width=HEAD, depths=(1, 1, 1, 2), size=SIDE * encoder.patch)
+        case FastViT():
+            return encoder.but(widths=(8, 16, WIDTH, WIDTH), depths=(1, 1, 1, 1), head=HEAD)
+        case StemmedViT():
+            return encoder.but(width=WIDTH, depth=2, heads=WIDTH // HEAD, size=SIDE * encoder.patch, ffn__hidden=HIDDEN)
+        case EvaViT():
+            side = SIDE * encoder.patch
+            return encoder.but(width=WIDTH, depth=2, size=side, block__heads=WIDTH // HEAD, block__ffn__hidden=HIDDEN)
         case AimViT():
             return encoder.but(width=WIDTH, depth=2, heads=WIDTH // HEAD, size=SIDE * encoder.patch, ffn__hidden=HIDDEN)
         case NativeAimViT():

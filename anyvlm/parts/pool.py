@@ -120,7 +120,7 @@ class MeanProbeModule(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Look(Pool):
-    """A learned query looks at all rows, and what it saw is mapped (AIMv2-LiT): no map of the query, no bias on keys and values."""
+    """A learned query, which is not mapped, looks at all rows; what it saw is mapped (AIMv2-LiT). Keys and values have no bias."""
 
     heads: int
 

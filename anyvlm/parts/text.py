@@ -36,7 +36,7 @@ class TextEncoder(Spec):
 class TextTransformer(TextEncoder):
     """Pre-norm blocks, learned places, a norm at the end. `causal`: a token sees those up to itself, else all that are read.
 
-    `bias`: the maps of attention have biases.
+    `bias`: the maps of attention have biases. `padded`: padding is seen like text (MobileCLIP).
     """
 
     vocab: int
@@ -48,6 +48,7 @@ class TextTransformer(TextEncoder):
     norm: Norm
     causal: bool = True
     bias: bool = True
+    padded: bool = False
 
     def build(self) -> nn.Module:
         """The module."""
@@ -69,7 +70,7 @@ class TextTransformerModule(nn.Module):
     def forward(self, ids_BT: Tensor, seen_BT: Tensor | None = None) -> Tensor:
         """Padding stands behind: a causal tower need not know of it."""
         x = self.embed(ids_BT) + self.pos[: ids_BT.shape[1]]
-        added = None if self.spec.causal else _hidden(seen_BT, x.dtype)
+        added = None if self.spec.causal or self.spec.padded else _hidden(seen_BT, x.dtype)
         for block in self.blocks:
             x = block(x, added, self.spec.causal)
         out: Tensor = self.norm(x)

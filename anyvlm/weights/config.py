@@ -23,11 +23,11 @@ from anyvlm.parts.norm import RMSNorm
 from anyvlm.parts.rope import Linear, Rope
 from anyvlm.spec import Json, from_json
 from anyvlm.system import Checkpoint, Meta, Stream, System, VisionSystem
+from anyvlm.weights.config_aimv2 import AIMV2, read_aimv2
 from anyvlm.weights.config_aria import aria_checkpoint, read_aria
 from anyvlm.weights.config_blip import BLIP, read_blip
 from anyvlm.weights.config_chat import gguf_template, read_template
 from anyvlm.weights.config_code import read_chameleon, read_janus
-from anyvlm.weights.config_aimv2 import AIMV2, read_aimv2
 from anyvlm.weights.config_dual import DUAL, read_dual
 from anyvlm.weights.config_grounded import read_grounded
 from anyvlm.weights.config_kosmos import read_kosmos

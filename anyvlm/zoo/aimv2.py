@@ -1,4 +1,4 @@
-"""AIMv2 (2411.14402): encoders that learned to write the picture and its text one after another, and one beside a text tower (LiT).
+"""AIMv2 (2411.14402): encoders that learned to write a picture and its text, and one beside a text tower (LiT).
 
 Numbers: transformers `configuration_aimv2.py`; apple/ml-aim `aim-v2/README.md`, `aim/v2/torch/models.py`. What was trained in
 front of it, a decoder of text and pixels, was not released.
