@@ -23,8 +23,8 @@ class TextPolicy(Spec):
     """What is done to a text before it is read, and which control tokens stand around it.
 
     `first`, `last`: one token each, or none. `context`: a longer text loses its end, the control tokens stay. `pad`: the token
-    up to the longest text; with `fill` up to the context, and then it is read like any other (SigLIP); with `marked` it is known
-    all the same where the text ends (MobileCLIP). `lower`: in lower case.
+    up to the longest text; with `fill` up to the context, and then it is read like any other (SigLIP); with `marked`
+    it is known all the same where the text ends (MobileCLIP). `lower`: in lower case.
     `drop`: characters that are left out, and spaces then joined and trimmed (SigLIP: ASCII punctuation). `prompt`: the
     sentence in which the authors put the name of a class.
     """

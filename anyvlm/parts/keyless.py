@@ -1,4 +1,4 @@
-"""Blocks whose keys have no bias, unlike their queries and values: BEiT's, EVA's, VideoMAE's; EVA-02's turn rows by their places.
+"""Blocks whose keys have no bias, unlike queries and values (EVA, VideoMAE); EVA-02's turn rows by their places.
 
 Sources: transformers `modeling_videomae.py`; timm `eva.py`, `pos_embed_sincos.py`; baaivision/EVA `eva_vit_model.py`.
 Shape letters: B items, T rows of each, D width, H heads, h head width, n rows with a place.

@@ -128,7 +128,7 @@ def as_conv(weight: Tensor, bias: Tensor, stride: int, groups: int) -> nn.Conv2d
     out, each, side, _ = weight.shape
     with torch.device("meta"):
         made = nn.Conv2d(each * groups, out, side, stride, side // 2, groups=groups)
-    made.weight, made.bias = nn.Parameter(weight.detach()), nn.Parameter(bias.detach())
+    made.weight, made.bias = nn.Parameter(weight.detach().contiguous()), nn.Parameter(bias.detach())
     return made
 
 

@@ -120,7 +120,7 @@ class MeanProbeModule(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Look(Pool):
-    """A learned query, which is not mapped, looks at all rows; what it saw is mapped (AIMv2-LiT). Keys and values have no bias."""
+    """A learned query, which is not mapped, looks at all rows (AIMv2-LiT). Keys and values have no bias."""
 
     heads: int
 

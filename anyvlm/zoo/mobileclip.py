@@ -1,8 +1,8 @@
 """MobileCLIP (2311.17049) and MobileCLIP2 (2508.20691): small towers that learned from stored embeddings of large ones.
 
-Numbers: open_clip 3.3.0 `model_configs/MobileCLIP*.json`, `pretrained.py`; timm `fastvit.py`; catalogue. `merged` gives a system with one
-convolution where training had branches; `parts.merge.merge` turns one into the other. Not here: MobileCLIP-S0, whose text tower
-mixes convolutions, and MobileCLIP2's S3, S4 and L.
+Numbers: open_clip 3.3.0 `model_configs/MobileCLIP*.json`, `pretrained.py`; timm `fastvit.py`. `merged` gives a system with one
+convolution where training had branches; `parts.merge.merge` turns the weights of one into those of the other. Not here: S0,
+whose text tower mixes convolutions, and MobileCLIP2's S3, S4 and L.
 """
 
 from __future__ import annotations

@@ -49,6 +49,13 @@ def _squeeze(theirs: str, ours: str) -> dict[str, str]:
 _DOWN = _S + "downsample.proj."
 MCI_TIMM = Keys(
     rules=(
+        *(
+            Rule(theirs=(f"{_B}{theirs}.gamma",), ours=(_B + ours,), ops=_LONG)
+            for theirs, ours in (
+                ("token_mixer.layer_scale", "mixer.scale"), ("layer_scale", "scale"), ("layer_scale_1", "scale1"),
+                ("layer_scale_2", "scale2"),
+            )
+        ),
         *rename({
             **_branches("stem.{}.", "stem.{}.branches."),
             **_normed(_DOWN + "0.", "large_conv.conv.", "large_conv.bn.", _S + "down.0.branches."),
@@ -65,13 +72,6 @@ MCI_TIMM = Keys(
             _B + "token_mixer.qkv.": _B + "qkv.", _B + "token_mixer.proj.": _B + "o.",
             **_branches("final_conv.", "final.branches."), **_squeeze("final_conv.", "final."),
         }),
-        *(
-            Rule(theirs=(f"{_B}{theirs}.gamma",), ours=(_B + ours,), ops=_LONG)
-            for theirs, ours in (
-                ("token_mixer.layer_scale", "mixer.scale"), ("layer_scale", "scale"), ("layer_scale_1", "scale1"),
-                ("layer_scale_2", "scale2"),
-            )
-        ),
     ),
     ignore=("*num_batches_tracked",),
 )  # fmt: skip

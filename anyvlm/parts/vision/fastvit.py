@@ -22,8 +22,8 @@ from anyvlm.parts.vision.resnet import BatchNorm
 
 @dataclass(frozen=True, kw_only=True)
 class FastViT(Encoder):
-    """Widths and depths of the stages; `ratio`: of feed-forward layers; `head`: width of a head. A row stands for 32 x 32 pixels
-    and has twice the last width. As it is trained: with branches.
+    """Widths and depths of the stages; `ratio`: of feed-forward layers; `head`: width of a head. A row stands for 32 x 32
+    pixels and has twice the last width. As it is trained: with branches.
     """
 
     widths: tuple[int, int, int, int]
