@@ -52,6 +52,7 @@ from anyvlm.parts.vision.nfnet import NFNet
 from anyvlm.parts.vision.resnet import ResNet
 from anyvlm.parts.vision.stemmed import StemmedViT
 from anyvlm.parts.vision.tiled import TiledViT
+from anyvlm.parts.vision.tubes import TubeViT
 from anyvlm.parts.vision.vit import ViT
 from anyvlm.system import Stream, System, VisionSystem
 
@@ -253,7 +254,7 @@ def _encoder(encoder: Encoder) -> Encoder:
             return encoder.but(widths=(8, 16, WIDTH, WIDTH), depths=(1, 1, 1, 1), head=HEAD)
         case StemmedViT():
             return encoder.but(width=WIDTH, depth=2, heads=WIDTH // HEAD, size=SIDE * encoder.patch, ffn__hidden=HIDDEN)
-        case EvaViT():
+        case EvaViT() | TubeViT():
             side = SIDE * encoder.patch
             return encoder.but(width=WIDTH, depth=2, size=side, block__heads=WIDTH // HEAD, block__ffn__hidden=HIDDEN)
         case AimViT():
