@@ -39,17 +39,22 @@ from anyvlm.parts.magneto import Magneto
 from anyvlm.parts.memory import Insert
 from anyvlm.parts.moe import FFN, MoE
 from anyvlm.parts.opt import OPT
-from anyvlm.parts.pool import Glance, MeanProbe, Pool, Probe
+from anyvlm.parts.pool import Glance, Look, MeanProbe, Pool, Probe
 from anyvlm.parts.relative import RelativeDecoder
 from anyvlm.parts.rope import LongRope, Rope
 from anyvlm.parts.t5 import T5
 from anyvlm.parts.text import BertText, TextEncoder, TextTransformer
+from anyvlm.parts.vision.aim import AimViT, NativeAimViT
 from anyvlm.parts.vision.axial import AxialViT
 from anyvlm.parts.vision.bridged import Bridged
+from anyvlm.parts.vision.eva import EvaViT
+from anyvlm.parts.vision.fastvit import FastViT
 from anyvlm.parts.vision.native import NativeViT
 from anyvlm.parts.vision.nfnet import NFNet
 from anyvlm.parts.vision.resnet import ResNet
+from anyvlm.parts.vision.stemmed import StemmedViT
 from anyvlm.parts.vision.tiled import TiledViT
+from anyvlm.parts.vision.tubes import TubeViT
 from anyvlm.parts.vision.vit import ViT
 from anyvlm.system import Stream, System, VisionSystem
 
@@ -110,6 +115,8 @@ def _pool(pool: Pool) -> Pool:
     match pool:
         case Probe():
             return pool.but(heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
+        case Look():
+            return pool.but(heads=WIDTH // HEAD)
         case MeanProbe():
             return pool.but(heads=WIDTH // HEAD, rows=SIDE**2)
         case Glance():
@@ -254,6 +261,17 @@ def _encoder(encoder: Encoder) -> Encoder:
             return encoder.but(width=HEAD, depths=(1, 1, 1, 2), size=SIDE * encoder.patch)
         case Bridged():
             return encoder.but(encoder=_encoder(encoder.encoder), width=WIDTH)
+        case FastViT():
+            return encoder.but(widths=(8, 16, WIDTH, WIDTH), depths=(1, 1, 1, 1), head=HEAD)
+        case StemmedViT():
+            return encoder.but(width=WIDTH, depth=2, heads=WIDTH // HEAD, size=SIDE * encoder.patch, ffn__hidden=HIDDEN)
+        case EvaViT() | TubeViT():
+            side = SIDE * encoder.patch
+            return encoder.but(width=WIDTH, depth=2, size=side, block__heads=WIDTH // HEAD, block__ffn__hidden=HIDDEN)
+        case AimViT():
+            return encoder.but(width=WIDTH, depth=2, heads=WIDTH // HEAD, size=SIDE * encoder.patch, ffn__hidden=HIDDEN)
+        case NativeAimViT():
+            return encoder.but(width=WIDTH, depth=2, heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
         case AxialViT():
             return encoder.but(width=WIDTH, heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
         case Code():

@@ -23,7 +23,8 @@ class TextPolicy(Spec):
     """What is done to a text before it is read, and which control tokens stand around it.
 
     `first`, `last`: one token each, or none. `context`: a longer text loses its end, the control tokens stay. `pad`: the token
-    up to the longest text; with `fill` up to the context, and then it is read like any other (SigLIP). `lower`: in lower case.
+    up to the longest text; with `fill` up to the context, and then it is read like any other (SigLIP); with `marked`
+    it is known all the same where the text ends (MobileCLIP). `lower`: in lower case.
     `drop`: characters that are left out, and spaces then joined and trimmed (SigLIP: ASCII punctuation). `prompt`: the
     sentence in which the authors put the name of a class.
     """
@@ -33,6 +34,7 @@ class TextPolicy(Spec):
     first: str | None = None
     last: str | None = None
     fill: bool = False
+    marked: bool = False
     lower: bool = False
     drop: str = ""
     prompt: str = "a photo of a {}."
@@ -59,7 +61,7 @@ class TextPolicy(Spec):
         width = self.context if self.fill else max(len(each.ids) for each in texts)
         pad = tokenizer.id(self.pad)
         ids_BT = torch.tensor([[*each.ids, *[pad] * (width - len(each.ids))] for each in texts])
-        if self.fill or all(len(each.ids) == width for each in texts):
+        if (self.fill and not self.marked) or all(len(each.ids) == width for each in texts):
             return WordsBatch(ids_BT, None)
         lengths = torch.tensor([len(each.ids) for each in texts])
         return WordsBatch(ids_BT, torch.arange(width) < lengths[:, None])

@@ -97,10 +97,10 @@ class PostNormBlock(nn.Module):
 class SelfAttention(nn.Module):
     """Rows (B, T, D) see each other, or with a cache all rows before them."""
 
-    def __init__(self, width: int, heads: int, layer: int = 0) -> None:
+    def __init__(self, width: int, heads: int, layer: int = 0, bias: bool = True) -> None:
         super().__init__()
         self.heads, self.layer = heads, layer
-        self.qkv, self.o = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.qkv, self.o = nn.Linear(width, 3 * width, bias=bias), nn.Linear(width, width, bias=bias)
 
     def forward(self, x: Tensor, added: Tensor | None = None, causal: bool = False, cache: Cache | None = None) -> Tensor:
         """`added`: to the scores, (B, 1 or H, T, S); `causal`: a row sees those up to its own place."""

@@ -9,6 +9,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from anyvlm.parts.act import ACTS, Act
+from anyvlm.parts.norm import LayerNorm
 from anyvlm.spec import Spec
 
 
@@ -67,6 +68,34 @@ class GLUModule(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Rows of `width` to rows of `width`."""
         out: Tensor = self.down(self.mid(self.gate_up(x)))
+        return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormedGLU(Spec):
+    """down(norm(act(gate(x)) * up(x))): the sub-normed layer of EVA-02."""
+
+    hidden: int
+    norm: LayerNorm
+    act: Act = "silu"
+
+    def build(self, width: int) -> nn.Module:
+        """The module for rows of `width`."""
+        return NormedGLUModule(self, width)
+
+
+class NormedGLUModule(nn.Module):
+    """Parameters: gate_up, norm, down."""
+
+    def __init__(self, spec: NormedGLU, width: int) -> None:
+        super().__init__()
+        self.act = ACTS[spec.act]
+        self.gate_up, self.norm = nn.Linear(width, 2 * spec.hidden), spec.norm.build(spec.hidden)
+        self.down = nn.Linear(spec.hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Rows of `width` to rows of `width`."""
+        out: Tensor = self.down(self.norm(gated(self.act, self.gate_up(x))))
         return out
 
 

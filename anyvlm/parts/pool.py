@@ -150,6 +150,33 @@ class MeanProbeModule(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Look(Pool):
+    """A learned query, which is not mapped, looks at all rows (AIMv2-LiT). Keys and values have no bias."""
+
+    heads: int
+
+    def build(self, width: int) -> nn.Module:
+        """The module."""
+        return LookModule(self, width)
+
+
+class LookModule(nn.Module):
+    """Parameters: probe, kv, o."""
+
+    def __init__(self, spec: Look, width: int) -> None:
+        super().__init__()
+        self.heads, self.probe = spec.heads, normal(width, std=0.02)
+        self.kv, self.o = nn.Linear(width, 2 * width, bias=False), nn.Linear(width, width)
+
+    def forward(self, x_BRD: Tensor, seen_BR: Tensor | None = None) -> Tensor:
+        """Rows (B, R, D) -> (B, D); no row is padding."""
+        k, v = self.kv(x_BRD).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q_BH1h = self.probe.view(self.heads, 1, -1).expand(len(x_BRD), -1, -1, -1)
+        out: Tensor = self.o(attend(q_BH1h, k, v).transpose(1, 2).flatten(1))
+        return out
+
+
+@dataclass(frozen=True, kw_only=True)
 class Linear(Spec):
     """A linear map into the shared space."""
 

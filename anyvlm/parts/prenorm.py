@@ -12,18 +12,22 @@ from torch import Tensor, nn
 
 from anyvlm.parts.bert import SelfAttention
 from anyvlm.parts.ffn import GLU, MLP
-from anyvlm.parts.norm import LayerNorm
+from anyvlm.parts.norm import Norm
 from anyvlm.spec import Spec
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreNorm(Spec):
-    """One block: attention, then feed-forward; each of normed rows, and added. `layer_scale`: both are scaled by a vector."""
+    """One block: attention, then feed-forward; each of normed rows, and added. `layer_scale`: both are scaled by a vector.
+
+    `bias`: the maps of attention have biases.
+    """
 
     heads: int
     ffn: MLP | GLU
-    norm: LayerNorm
+    norm: Norm
     layer_scale: bool = False
+    bias: bool = True
 
     def build(self, width: int) -> PreNormBlock:
         """The module for rows of `width`."""
@@ -36,7 +40,7 @@ class PreNormBlock(nn.Module):
     def __init__(self, spec: PreNorm, width: int) -> None:
         super().__init__()
         self.norm1, self.norm2 = spec.norm.build(width), spec.norm.build(width)
-        self.attn, self.ffn = SelfAttention(width, spec.heads), spec.ffn.build(width)
+        self.attn, self.ffn = SelfAttention(width, spec.heads, bias=spec.bias), spec.ffn.build(width)
         self.layer_scale = spec.layer_scale
         if spec.layer_scale:
             self.scale1, self.scale2 = nn.Parameter(torch.ones(width)), nn.Parameter(torch.ones(width))

@@ -15,7 +15,7 @@ from anyvlm.parts.bert import PostNorm, PostNormBlock, Words
 from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.init import normal
 from anyvlm.parts.language import additive
-from anyvlm.parts.norm import LayerNorm
+from anyvlm.parts.norm import Norm
 from anyvlm.parts.prenorm import PreNorm
 from anyvlm.spec import Spec
 
@@ -34,7 +34,10 @@ class TextEncoder(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class TextTransformer(TextEncoder):
-    """Pre-norm blocks, learned places, a norm at the end. `causal`: a token sees those up to itself, else all that are read."""
+    """Pre-norm blocks, learned places, a norm at the end. `causal`: a token sees those up to itself, else all that are read.
+
+    `bias`: the maps of attention have biases. `padded`: padding is seen like text (MobileCLIP).
+    """
 
     vocab: int
     width: int
@@ -42,8 +45,10 @@ class TextTransformer(TextEncoder):
     heads: int
     context: int
     ffn: MLP | GLU
-    norm: LayerNorm
+    norm: Norm
     causal: bool = True
+    bias: bool = True
+    padded: bool = False
 
     def build(self) -> nn.Module:
         """The module."""
@@ -58,14 +63,14 @@ class TextTransformerModule(nn.Module):
         self.spec = spec
         self.embed = nn.Embedding(spec.vocab, spec.width, _weight=normal(spec.vocab, spec.width, std=0.02))
         self.pos = normal(spec.context, spec.width, std=0.01)
-        block = PreNorm(heads=spec.heads, ffn=spec.ffn, norm=spec.norm)
+        block = PreNorm(heads=spec.heads, ffn=spec.ffn, norm=spec.norm, bias=spec.bias)
         self.blocks = nn.ModuleList(block.build(spec.width) for _ in range(spec.depth))
         self.norm = spec.norm.build(spec.width)
 
     def forward(self, ids_BT: Tensor, seen_BT: Tensor | None = None) -> Tensor:
         """Padding stands behind: a causal tower need not know of it."""
         x = self.embed(ids_BT) + self.pos[: ids_BT.shape[1]]
-        added = None if self.spec.causal else _hidden(seen_BT, x.dtype)
+        added = None if self.spec.causal or self.spec.padded else _hidden(seen_BT, x.dtype)
         for block in self.blocks:
             x = block(x, added, self.spec.causal)
         out: Tensor = self.norm(x)

@@ -23,6 +23,7 @@ from anyvlm.parts.norm import RMSNorm
 from anyvlm.parts.rope import Linear, Rope
 from anyvlm.spec import Json, from_json
 from anyvlm.system import Checkpoint, Meta, Stream, System, VisionSystem
+from anyvlm.weights.config_aimv2 import AIMV2, read_aimv2
 from anyvlm.weights.config_aria import aria_checkpoint, read_aria
 from anyvlm.weights.config_blip import BLIP, read_blip
 from anyvlm.weights.config_chat import gguf_template, read_template
@@ -58,6 +59,8 @@ def read_directory(path: Path, source: Source | None = None, template: Template 
         return read_original(path, config, source, template)
     if kind == "blip":
         return read_grounded(path, config, source, template)
+    if kind in AIMV2:
+        return read_aimv2(path, config, source)
     if kind in DUAL and "text_config" in config:
         return read_dual(path, config, source)
     if kind == "llava":
@@ -204,7 +207,7 @@ def _vision(path: Path, config: Mapping[str, object], source: Source) -> VisionS
     nested = config.get("vision_config")
     inner = {**nested, "model_type": HALF[kind]} if kind in HALF and isinstance(nested, Mapping) else config
     if str(inner.get("model_type")) not in (*HALF.values(), "dinov2"):
-        known = ", ".join(("llava", "aria", "blip", *BLIP, *LANGUAGE_KEYS, *DUAL, "dinov2"))
+        known = ", ".join(("llava", "aria", "blip", *BLIP, *LANGUAGE_KEYS, *DUAL, *AIMV2, "dinov2"))
         raise SpecError(f"{path}: model_type '{kind}' is not known here; known are {known}.")
     tower = read_vision(inner, str(path / "config.json"))
     return VisionSystem(
