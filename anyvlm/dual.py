@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from anyvlm.errors import SpecError
 from anyvlm.inputs.policy import Policy
+from anyvlm.inputs.signal import SignalPolicy
 from anyvlm.inputs.text import TextPolicy, WordsBatch
 from anyvlm.parts.chunked import info_nce, sigmoid
 from anyvlm.parts.features import Encoder, Features
@@ -35,6 +36,25 @@ class Tower(Spec):
     """One modality's way to a point: policy (picture -> pixels), encoder, pool, map. Without a map the pool's vector is it."""
 
     policy: Policy
+    encoder: Encoder
+    pool: Pool
+    project: Linear | None = None
+
+    @property
+    def out(self) -> int:
+        """Width of the encoder's rows."""
+        return self.encoder.out
+
+    def build(self, shared: int) -> nn.Module:
+        """The module."""
+        return PixelTower(self, shared)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalTower(Spec):
+    """The same for sound and other sensors; the points of all arrays of a signal are averaged."""
+
+    policy: SignalPolicy
     encoder: Encoder
     pool: Pool
     project: Linear | None = None
@@ -109,7 +129,7 @@ class DualSystem(Spec):
     """A named system of towers by modality: everything that reproduces it. The first contrast is the one people ask about."""
 
     name: str
-    towers: dict[str, Tower | TextTower]
+    towers: dict[str, Tower | TextTower | SignalTower]
     shared: int
     contrasts: tuple[Contrast, ...]
     meta: Meta
@@ -152,7 +172,7 @@ class DualSystem(Spec):
 class PixelTower(nn.Module):
     """Parameters: encoder, pool, project."""
 
-    def __init__(self, spec: Tower, shared: int) -> None:
+    def __init__(self, spec: Tower | SignalTower, shared: int) -> None:
         super().__init__()
         self.encoder, self.pool = spec.encoder.build(), spec.pool.build(spec.out)
         if spec.project is not None:

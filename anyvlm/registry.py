@@ -91,6 +91,7 @@ SYSTEMS = {
     "idefics-9b": "idefics:IDEFICS_9B",
     "idefics-9b-instruct": "idefics:IDEFICS_9B_INSTRUCT",
     "idefics3-8b": "idefics3:IDEFICS3_8B",
+    "imagebind-huge": "imagebind:IMAGEBIND_HUGE",
     "instructblip-flan-t5-xl": "instructblip:INSTRUCTBLIP_FLAN_T5_XL",
     "instructblip-flan-t5-xxl": "instructblip:INSTRUCTBLIP_FLAN_T5_XXL",
     "instructblip-vicuna-13b": "instructblip:INSTRUCTBLIP_VICUNA_13B",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeVar
 
-from anyvlm.dual import DualSystem, TextTower, Tower
+from anyvlm.dual import DualSystem, SignalTower, TextTower, Tower
 from anyvlm.errors import SpecError
 from anyvlm.inputs.budget import Budget
 from anyvlm.inputs.letterbox import Letterbox
@@ -15,6 +15,7 @@ from anyvlm.inputs.native import Native
 from anyvlm.inputs.painting import Painting
 from anyvlm.inputs.policy import ImagePolicy, Policy
 from anyvlm.inputs.scaled import Scaled
+from anyvlm.inputs.signal import Given, Mel, SignalPolicy
 from anyvlm.inputs.tiles import AnyRes, Canvas
 from anyvlm.match import MatchSystem
 from anyvlm.parts.alibi import AlibiDecoder
@@ -47,6 +48,7 @@ from anyvlm.parts.vision.axial import AxialViT
 from anyvlm.parts.vision.native import NativeViT
 from anyvlm.parts.vision.nfnet import NFNet
 from anyvlm.parts.vision.resnet import ResNet
+from anyvlm.parts.vision.signal import SignalViT
 from anyvlm.parts.vision.tiled import TiledViT
 from anyvlm.parts.vision.vit import ViT
 from anyvlm.system import Stream, System, VisionSystem
@@ -86,12 +88,25 @@ def tiny_dual(system: DualSystem, *, vocab: int = 512, depth: int = 2) -> DualSy
     return system.but(towers=towers, shared=WIDTH)
 
 
-def _tower(tower: Tower | TextTower, vocab: int, depth: int) -> Tower | TextTower:
+def _tower(tower: Tower | TextTower | SignalTower, vocab: int, depth: int) -> Tower | TextTower | SignalTower:
     if isinstance(tower, TextTower):
         return tower.but(encoder=_text(tower.encoder, vocab, depth), pool=_pool(tower.pool))
+    if isinstance(tower, SignalTower):
+        encoder = _encoder(tower.encoder)
+        return tower.but(encoder=encoder, policy=_signal(tower.policy, encoder), pool=_pool(tower.pool))
     return tower.but(
         encoder=_encoder(tower.encoder), policy=_policy(tower.policy, tower.encoder.patch), pool=_pool(tower.pool)
     )
+
+
+def _signal(policy: SignalPolicy, encoder: Encoder) -> SignalPolicy:
+    assert isinstance(encoder, SignalViT)
+    match policy:
+        case Given():
+            return policy.but(size=encoder.size)
+        case Mel():
+            return policy.but(bins=encoder.size[0], length=encoder.size[1])
+    raise SpecError(f"tiny() does not know how to shrink the policy {type(policy).__name__}; tell it in anyvlm/tiny.py.")
 
 
 def _text(text: TextEncoder, vocab: int, depth: int) -> TextEncoder:
@@ -243,6 +258,11 @@ def _encoder(encoder: Encoder) -> Encoder:
             return encoder.but(widths=(16, 16, WIDTH, WIDTH), depths=(1, 2, 1, 1), final=WIDTH, group=HEAD)
         case ResNet():
             return encoder.but(width=HEAD, depths=(1, 1, 1, 2), size=SIDE * encoder.patch)
+        case SignalViT():
+            side, across = (each + 2 * (encoder.step or each) for each in encoder.sides)
+            size = (side if encoder.size[0] > 1 else 1, across)
+            block = {"block__heads": WIDTH // HEAD, "block__ffn__hidden": HIDDEN}
+            return encoder.but(width=WIDTH, depth=2, size=size, **block)
         case AxialViT():
             return encoder.but(width=WIDTH, heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
         case Code():
