@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from anyvlm.match import AnySystem
 
 SYSTEMS = {
+    "alpha-clip-b-16": "alpha_clip:ALPHA_CLIP_B_16",
+    "alpha-clip-l-14": "alpha_clip:ALPHA_CLIP_L_14",
+    "alpha-clip-l-14-336": "alpha_clip:ALPHA_CLIP_L_14_336",
     "anyvlm-pocket": "pocket:POCKET",
     "aria": "aria:ARIA",
     "aria-base-64k": "aria:ARIA_BASE_64K",

@@ -10,6 +10,7 @@ from anyvlm.errors import SpecError
 from anyvlm.inputs.budget import Budget
 from anyvlm.inputs.letterbox import Letterbox
 from anyvlm.inputs.longest import Longest, Stretched
+from anyvlm.inputs.masked import Masked
 from anyvlm.inputs.mosaic import Mosaic
 from anyvlm.inputs.native import Native
 from anyvlm.inputs.painting import Painting
@@ -277,6 +278,8 @@ def _policy(policy: Policy, patch: int) -> Policy:
             return policy.but(size=(side, side), short=None)
         case Letterbox():
             return policy.but(size=side)
+        case Masked():
+            return policy.but(one=_policy(policy.one, patch))
         case Canvas():
             return policy.but(one=policy.one.but(size=(side, side)))
         case AnyRes():
