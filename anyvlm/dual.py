@@ -24,6 +24,7 @@ from anyvlm.parts.chunked import info_nce, sigmoid
 from anyvlm.parts.features import Encoder, Features
 from anyvlm.parts.pool import Linear, Pool
 from anyvlm.parts.text import TextEncoder
+from anyvlm.parts.uncertain import Spread
 from anyvlm.spec import Spec
 from anyvlm.system import Checkpoint, Meta, Pixels, Stage
 from anyvlm.weights.sources import Source
@@ -33,12 +34,16 @@ from anyvlm.weights.sources import Source
 
 @dataclass(frozen=True, kw_only=True)
 class Tower(Spec):
-    """One modality's way to a point: policy (picture -> pixels), encoder, pool, map. Without a map the pool's vector is it."""
+    """One modality's way to a point: policy (picture -> pixels), encoder, pool, map. Without a map the pool's vector is it.
+
+    `spread`: how sure it is, beside the point (ProLIP).
+    """
 
     policy: Policy
     encoder: Encoder
     pool: Pool
     project: Linear | None = None
+    spread: Spread | None = None
 
     @property
     def out(self) -> int:
@@ -77,6 +82,7 @@ class TextTower(Spec):
     encoder: TextEncoder
     pool: Pool
     project: Linear | None = None
+    spread: Spread | None = None
 
     @property
     def out(self) -> int:
@@ -169,40 +175,74 @@ class DualSystem(Spec):
 # Modules --------------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Look:
+    """What a tower made of items: vectors (B, E), not normed; rows (B, R, E) in the same space, where items have equally many
+    and a map takes them; log variances (B, E), where the tower says how sure it is.
+    """
+
+    vector_BE: Tensor
+    rows_BRD: Tensor | None = None
+    project: nn.Module | None = None
+    spread_BE: Tensor | None = None
+
+    @property
+    def point_BE(self) -> Tensor:
+        """Of length 1."""
+        return F.normalize(self.vector_BE, dim=-1)
+
+    @property
+    def rows_BRE(self) -> Tensor:
+        """All rows, mapped as the pooled one is."""
+        assert self.rows_BRD is not None
+        return self.rows_BRD if self.project is None else torch.as_tensor(self.project(self.rows_BRD))
+
+
 class PixelTower(nn.Module):
-    """Parameters: encoder, pool, project."""
+    """Parameters: encoder, pool, project, spread."""
 
     def __init__(self, spec: Tower | SignalTower, shared: int) -> None:
         super().__init__()
         self.encoder, self.pool = spec.encoder.build(), spec.pool.build(spec.out)
-        if spec.project is not None:
-            self.project = spec.project.build(spec.out, shared)
-        self.maps = spec.project is not None
+        self.project = spec.project.build(spec.out, shared) if spec.project is not None else None
+        spread = spec.spread if isinstance(spec, Tower) else None
+        self.spread = spread.build(spec.out, shared) if spread is not None else None
+
+    def look(self, x: Pixels) -> Look:
+        """Of all items."""
+        rows: Features = self.encoder(x.x_NC, x.grids)
+        groups = [x_BRD for _, x_BRD in rows.groups()]
+        pooled = [self.pool(x_BRD) for x_BRD in groups]
+        x_BD = pooled[0] if len(pooled) == 1 else torch.cat(pooled)
+        return _look(x_BD, groups[0] if len(groups) == 1 else None, self.project, self.spread)
 
     def forward(self, x: Pixels) -> Tensor:
         """Vectors (B, E) of all items, not normed."""
-        rows: Features = self.encoder(x.x_NC, x.grids)
-        pooled = [self.pool(x_BRD) for _, x_BRD in rows.groups()]
-        x_BD = pooled[0] if len(pooled) == 1 else torch.cat(pooled)
-        out: Tensor = self.project(x_BD) if self.maps else x_BD
-        return out
+        return self.look(x).vector_BE
 
 
 class WordTower(nn.Module):
-    """Parameters: encoder, pool, project."""
+    """Parameters: encoder, pool, project, spread."""
 
     def __init__(self, spec: TextTower, shared: int) -> None:
         super().__init__()
         self.encoder, self.pool = spec.encoder.build(), spec.pool.build(spec.out)
-        if spec.project is not None:
-            self.project = spec.project.build(spec.out, shared)
-        self.maps = spec.project is not None
+        self.project = spec.project.build(spec.out, shared) if spec.project is not None else None
+        self.spread = spec.spread.build(spec.out, shared) if spec.spread is not None else None
+
+    def look(self, x: WordsBatch) -> Look:
+        """Of all texts."""
+        rows = self.encoder(x.ids_BT, x.seen_BT)
+        return _look(self.pool(rows, x.seen_BT), rows, self.project, self.spread)
 
     def forward(self, x: WordsBatch) -> Tensor:
         """Vectors (B, E) of all texts, not normed."""
-        x_BD = self.pool(self.encoder(x.ids_BT, x.seen_BT), x.seen_BT)
-        out: Tensor = self.project(x_BD) if self.maps else x_BD
-        return out
+        return self.look(x).vector_BE
+
+
+def _look(x_BD: Tensor, rows: Tensor | None, project: nn.Module | None, spread: nn.Module | None) -> Look:
+    vector = x_BD if project is None else project(x_BD)
+    return Look(vector, rows, project, None if spread is None else spread(rows, vector))
 
 
 class ContrastModule(nn.Module):
@@ -221,6 +261,10 @@ class ContrastModule(nn.Module):
     def loss(self, a_BE: Tensor, b_BE: Tensor) -> Tensor:
         """Of partners at the same places; no matrix (B, B) is kept."""
         raise NotImplementedError
+
+    def between(self, a: Look, b: Look) -> Tensor:
+        """The loss of what two towers made of partners; here of their points alone."""
+        return self.loss(a.point_BE, b.point_BE)
 
 
 class SoftmaxModule(ContrastModule):
@@ -277,6 +321,12 @@ class Dual(nn.Module):
         """Points (B, E) of length 1."""
         return F.normalize(self.towers[modality](x), dim=-1)
 
+    def look(self, modality: str, x: Pixels | WordsBatch) -> Look:
+        """All that a tower says of items."""
+        tower = self.towers[modality]
+        assert isinstance(tower, PixelTower | WordTower)
+        return tower.look(x)  # type: ignore[arg-type]
+
     def contrast(self, number: int = 0) -> ContrastModule:
         """A contrast."""
         found = self.contrasts[number]
@@ -285,9 +335,9 @@ class Dual(nn.Module):
 
     def losses(self, batch: Mapping[str, Pixels | WordsBatch]) -> dict[str, Tensor]:
         """Of every contrast whose modalities are both there, by its name "image-text"."""
-        points = {name: self.points(name, x) for name, x in batch.items()}
+        looks = {name: self.look(name, x) for name, x in batch.items()}
         return {
-            f"{c.a}-{c.b}": self.contrast(n).loss(points[c.a], points[c.b])
+            f"{c.a}-{c.b}": self.contrast(n).between(looks[c.a], looks[c.b])
             for n, c in enumerate(self.spec.contrasts)
-            if points.keys() >= {c.a, c.b}
+            if looks.keys() >= {c.a, c.b}
         }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeVar
 
-from anyvlm.dual import DualSystem, SignalTower, TextTower, Tower
+from anyvlm.contrasts import Conditioned
+from anyvlm.dual import Contrast, DualSystem, SignalTower, TextTower, Tower
 from anyvlm.errors import SpecError
 from anyvlm.inputs.budget import Budget
 from anyvlm.inputs.letterbox import Letterbox
@@ -86,7 +87,11 @@ def tiny_match(system: MatchSystem, *, vocab: int = 512, depth: int = 2) -> Matc
 def tiny_dual(system: DualSystem, *, vocab: int = 512, depth: int = 2) -> DualSystem:
     """The same for a system of towers."""
     towers = {name: _tower(tower, vocab, depth) for name, tower in system.towers.items()}
-    return system.but(towers=towers, shared=WIDTH)
+    return system.but(towers=towers, shared=WIDTH, contrasts=tuple(map(_contrast, system.contrasts)))
+
+
+def _contrast(contrast: Contrast) -> Contrast:
+    return contrast.but(width=WIDTH, pool__heads=WIDTH // HEAD) if isinstance(contrast, Conditioned) else contrast
 
 
 def _tower(tower: Tower | TextTower | SignalTower, vocab: int, depth: int) -> Tower | TextTower | SignalTower:

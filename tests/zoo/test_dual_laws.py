@@ -13,7 +13,8 @@ from torch import Tensor
 
 import anyvlm
 from anyvlm import registry
-from anyvlm.dual import Dual, DualSystem, Sigmoid, SignalTower, Tower
+from anyvlm.contrasts import ConditionedModule, ProbabilisticModule, uncertainty
+from anyvlm.dual import Dual, DualSystem, Look, Sigmoid, SignalTower, Tower
 from anyvlm.errors import InputError, SpecError
 from anyvlm.generate import model
 from anyvlm.generate.device import place
@@ -33,7 +34,7 @@ from tests.zoo.test_laws import assert_equal, close, stirred
 
 NAMES = sorted(name for name in registry.SYSTEMS if isinstance(registry.system(name), DualSystem))
 FIRST = {type(registry.system(name).contrasts[0]): name for name in reversed(NAMES)}
-TEXTS = ["a cat on a sofa", "two dogs", "x" * 90]
+TEXTS = ["a cat on a sofa", "two dogs", "x" * 300]
 
 
 @cache
@@ -102,10 +103,20 @@ def test_together_is_alone(name: str) -> None:
         close(ours.scores(pictures(), TEXTS[:1]).probability, fit.probability[:, :1])
 
 
-def reference(contrast: torch.nn.Module, a: Tensor, b: Tensor) -> Tensor:
+def reference(contrast: torch.nn.Module, first: Look, second: Look) -> Tensor:
+    a, b = first.point_BE, second.point_BE
     z, same = contrast.scale.exp() * (a @ b.T), torch.eye(len(a))
-    if isinstance(contrast.spec, Sigmoid):
+
+    def pairs(z: Tensor) -> Tensor:
         return -F.logsigmoid((z + contrast.bias) * (2 * same - 1)).sum() / len(a)
+
+    if isinstance(contrast, ConditionedModule):
+        return (pairs(z) + pairs(contrast.scale.exp() * contrast.fine(first, second))) / 2
+    if isinstance(contrast, ProbabilisticModule):
+        sure = uncertainty(first)[:, None] + uncertainty(second)
+        return pairs(z - contrast.scale.exp() * sure / 2) + contrast.between(first, second) - contrast.pairwise(first, second)
+    if isinstance(contrast.spec, Sigmoid):
+        return pairs(z)
     return (F.cross_entropy(z, same) + F.cross_entropy(z.T, same)) / 2
 
 
@@ -117,8 +128,8 @@ def test_loss_and_gradient_are_the_two_line_reference(name: str) -> None:
     assert len(losses) == len(module.contrasts)
     loss = sum(losses.values())
     ours_grads = torch.autograd.grad(loss, list(module.parameters()), allow_unused=True)
-    points = {side: module.points(side, x) for side, x in batch.items()}
-    wanted = sum(reference(each, points[each.spec.a], points[each.spec.b]) for each in module.contrasts)
+    looks = {side: module.look(side, x) for side, x in batch.items()}
+    wanted = sum(reference(each, looks[each.spec.a], looks[each.spec.b]) for each in module.contrasts)
     theirs = torch.autograd.grad(wanted, list(module.parameters()), allow_unused=True)
     torch.testing.assert_close(loss, wanted, atol=1e-5, rtol=1e-5)
     for a, b in zip(ours_grads, theirs, strict=True):
