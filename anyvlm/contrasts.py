@@ -77,6 +77,25 @@ class ConditionedModule(SigmoidModule):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MeanSigmoid(Sigmoid):
+    """A sigmoid whose loss is the mean over all pairs, not the sum by the number of items (SAIL, 2412.04616)."""
+
+    scale: float = 20.0
+
+    def build(self) -> MeanSigmoidModule:
+        """The module."""
+        return MeanSigmoidModule(self)
+
+
+class MeanSigmoidModule(SigmoidModule):
+    """Parameters: scale, bias."""
+
+    def loss(self, a_BE: Tensor, b_BE: Tensor) -> Tensor:
+        """Over B x B pairs."""
+        return super().loss(a_BE, b_BE) / len(a_BE)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Probabilistic(Sigmoid):
     """A sigmoid over points less half of both variances (2410.18857, PPCL), and what keeps variances meaningful.
 

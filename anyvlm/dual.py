@@ -147,7 +147,7 @@ class DualSystem(Spec):
 
     def __post_init__(self) -> None:
         for name, tower in self.towers.items():
-            if tower.project is None and tower.out != self.shared:
+            if tower.project is None and tower.pool.out(tower.out) != self.shared:
                 raise SpecError(f"'{self.name}': rows of {name} are {tower.out} wide, not {self.shared}; map them.")
         if missing := {side for each in self.contrasts for side in (each.a, each.b)} - self.towers.keys():
             raise SpecError(f"'{self.name}' contrasts '{sorted(missing)[0]}' but has no such tower.")
@@ -204,7 +204,7 @@ class PixelTower(nn.Module):
     def __init__(self, spec: Tower | SignalTower, shared: int) -> None:
         super().__init__()
         self.encoder, self.pool = spec.encoder.build(), spec.pool.build(spec.out)
-        self.project = spec.project.build(spec.out, shared) if spec.project is not None else None
+        self.project = spec.project.build(spec.pool.out(spec.out), shared) if spec.project is not None else None
         spread = spec.spread if isinstance(spec, Tower) else None
         self.spread = spread.build(spec.out, shared) if spread is not None else None
 
@@ -227,7 +227,7 @@ class WordTower(nn.Module):
     def __init__(self, spec: TextTower, shared: int) -> None:
         super().__init__()
         self.encoder, self.pool = spec.encoder.build(), spec.pool.build(spec.out)
-        self.project = spec.project.build(spec.out, shared) if spec.project is not None else None
+        self.project = spec.project.build(spec.pool.out(spec.out), shared) if spec.project is not None else None
         self.spread = spec.spread.build(spec.out, shared) if spec.spread is not None else None
 
     def look(self, x: WordsBatch) -> Look:
