@@ -18,11 +18,13 @@ from torch import Tensor, nn
 
 from anyvlm.errors import SpecError
 from anyvlm.inputs.policy import Policy
+from anyvlm.inputs.signal import SignalPolicy
 from anyvlm.inputs.text import TextPolicy, WordsBatch
 from anyvlm.parts.chunked import info_nce, sigmoid
 from anyvlm.parts.features import Encoder, Features
 from anyvlm.parts.pool import Linear, Pool
 from anyvlm.parts.text import TextEncoder
+from anyvlm.parts.uncertain import Spread
 from anyvlm.spec import Spec
 from anyvlm.system import Checkpoint, Meta, Pixels, Stage
 from anyvlm.weights.sources import Source
@@ -32,9 +34,32 @@ from anyvlm.weights.sources import Source
 
 @dataclass(frozen=True, kw_only=True)
 class Tower(Spec):
-    """One modality's way to a point: policy (picture -> pixels), encoder, pool, map. Without a map the pool's vector is it."""
+    """One modality's way to a point: policy (picture -> pixels), encoder, pool, map. Without a map the pool's vector is it.
+
+    `spread`: how sure it is, beside the point (ProLIP).
+    """
 
     policy: Policy
+    encoder: Encoder
+    pool: Pool
+    project: Linear | None = None
+    spread: Spread | None = None
+
+    @property
+    def out(self) -> int:
+        """Width of the encoder's rows."""
+        return self.encoder.out
+
+    def build(self, shared: int) -> nn.Module:
+        """The module."""
+        return PixelTower(self, shared)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalTower(Spec):
+    """The same for sound and other sensors; the points of all arrays of a signal are averaged."""
+
+    policy: SignalPolicy
     encoder: Encoder
     pool: Pool
     project: Linear | None = None
@@ -57,6 +82,7 @@ class TextTower(Spec):
     encoder: TextEncoder
     pool: Pool
     project: Linear | None = None
+    spread: Spread | None = None
 
     @property
     def out(self) -> int:
@@ -109,7 +135,7 @@ class DualSystem(Spec):
     """A named system of towers by modality: everything that reproduces it. The first contrast is the one people ask about."""
 
     name: str
-    towers: dict[str, Tower | TextTower]
+    towers: dict[str, Tower | TextTower | SignalTower]
     shared: int
     contrasts: tuple[Contrast, ...]
     meta: Meta
@@ -121,7 +147,7 @@ class DualSystem(Spec):
 
     def __post_init__(self) -> None:
         for name, tower in self.towers.items():
-            if tower.project is None and tower.out != self.shared:
+            if tower.project is None and tower.pool.out(tower.out) != self.shared:
                 raise SpecError(f"'{self.name}': rows of {name} are {tower.out} wide, not {self.shared}; map them.")
         if missing := {side for each in self.contrasts for side in (each.a, each.b)} - self.towers.keys():
             raise SpecError(f"'{self.name}' contrasts '{sorted(missing)[0]}' but has no such tower.")
@@ -149,41 +175,75 @@ class DualSystem(Spec):
 # Modules --------------------------------------------------------------------------------------------------------------
 
 
-class PixelTower(nn.Module):
-    """Parameters: encoder, pool, project."""
+@dataclass(frozen=True)
+class Look:
+    """What a tower made of items: vectors (B, E), not normed; rows (B, R, E) in the same space, where items have equally many
+    and a map takes them; log variances (B, E), where the tower says how sure it is.
+    """
 
-    def __init__(self, spec: Tower, shared: int) -> None:
+    vector_BE: Tensor
+    rows_BRD: Tensor | None = None
+    project: nn.Module | None = None
+    spread_BE: Tensor | None = None
+
+    @property
+    def point_BE(self) -> Tensor:
+        """Of length 1."""
+        return F.normalize(self.vector_BE, dim=-1)
+
+    @property
+    def rows_BRE(self) -> Tensor:
+        """All rows, mapped as the pooled one is."""
+        assert self.rows_BRD is not None
+        return self.rows_BRD if self.project is None else torch.as_tensor(self.project(self.rows_BRD))
+
+
+class PixelTower(nn.Module):
+    """Parameters: encoder, pool, project, spread."""
+
+    def __init__(self, spec: Tower | SignalTower, shared: int) -> None:
         super().__init__()
         self.encoder, self.pool = spec.encoder.build(), spec.pool.build(spec.out)
-        if spec.project is not None:
-            self.project = spec.project.build(spec.out, shared)
-        self.maps = spec.project is not None
+        self.project = spec.project.build(spec.pool.out(spec.out), shared) if spec.project is not None else None
+        spread = spec.spread if isinstance(spec, Tower) else None
+        self.spread = spread.build(spec.out, shared) if spread is not None else None
+
+    def look(self, x: Pixels) -> Look:
+        """Of all items."""
+        # only encoders with a table of places can read some patches of a picture
+        rows: Features = self.encoder(x.x_NC, x.grids) if x.places is None else self.encoder(x.x_NC, x.grids, x.places)
+        groups = [x_BRD for _, x_BRD in rows.groups()]
+        pooled = [self.pool(x_BRD) for x_BRD in groups]
+        x_BD = pooled[0] if len(pooled) == 1 else torch.cat(pooled)
+        return _look(x_BD, groups[0] if len(groups) == 1 else None, self.project, self.spread)
 
     def forward(self, x: Pixels) -> Tensor:
         """Vectors (B, E) of all items, not normed."""
-        # only encoders with a table of places can read some patches of a picture
-        rows: Features = self.encoder(x.x_NC, x.grids) if x.places is None else self.encoder(x.x_NC, x.grids, x.places)
-        pooled = [self.pool(x_BRD) for _, x_BRD in rows.groups()]
-        x_BD = pooled[0] if len(pooled) == 1 else torch.cat(pooled)
-        out: Tensor = self.project(x_BD) if self.maps else x_BD
-        return out
+        return self.look(x).vector_BE
 
 
 class WordTower(nn.Module):
-    """Parameters: encoder, pool, project."""
+    """Parameters: encoder, pool, project, spread."""
 
     def __init__(self, spec: TextTower, shared: int) -> None:
         super().__init__()
         self.encoder, self.pool = spec.encoder.build(), spec.pool.build(spec.out)
-        if spec.project is not None:
-            self.project = spec.project.build(spec.out, shared)
-        self.maps = spec.project is not None
+        self.project = spec.project.build(spec.pool.out(spec.out), shared) if spec.project is not None else None
+        self.spread = spec.spread.build(spec.out, shared) if spec.spread is not None else None
+
+    def look(self, x: WordsBatch) -> Look:
+        """Of all texts."""
+        rows = self.encoder(x.ids_BT, x.seen_BT)
+        return _look(self.pool(rows, x.seen_BT), rows, self.project, self.spread)
 
     def forward(self, x: WordsBatch) -> Tensor:
         """Vectors (B, E) of all texts, not normed."""
-        x_BD = self.pool(self.encoder(x.ids_BT, x.seen_BT), x.seen_BT)
-        out: Tensor = self.project(x_BD) if self.maps else x_BD
-        return out
+        return self.look(x).vector_BE
+
+
+def _look(x_BD: Tensor, rows: Tensor | None, project: nn.Module | None, spread: nn.Module | None) -> Look:
+    vector = x_BD if project is None else project(x_BD)
+    return Look(vector, rows, project, None if spread is None else spread(rows, vector))
 
 
 class ContrastModule(nn.Module):
@@ -202,6 +262,10 @@ class ContrastModule(nn.Module):
     def loss(self, a_BE: Tensor, b_BE: Tensor) -> Tensor:
         """Of partners at the same places; no matrix (B, B) is kept."""
         raise NotImplementedError
+
+    def between(self, a: Look, b: Look) -> Tensor:
+        """The loss of what two towers made of partners; here of their points alone."""
+        return self.loss(a.point_BE, b.point_BE)
 
 
 class SoftmaxModule(ContrastModule):
@@ -258,6 +322,12 @@ class Dual(nn.Module):
         """Points (B, E) of length 1."""
         return F.normalize(self.towers[modality](x), dim=-1)
 
+    def look(self, modality: str, x: Pixels | WordsBatch) -> Look:
+        """All that a tower says of items."""
+        tower = self.towers[modality]
+        assert isinstance(tower, PixelTower | WordTower)
+        return tower.look(x)  # type: ignore[arg-type]
+
     def contrast(self, number: int = 0) -> ContrastModule:
         """A contrast."""
         found = self.contrasts[number]
@@ -266,9 +336,9 @@ class Dual(nn.Module):
 
     def losses(self, batch: Mapping[str, Pixels | WordsBatch]) -> dict[str, Tensor]:
         """Of every contrast whose modalities are both there, by its name "image-text"."""
-        points = {name: self.points(name, x) for name, x in batch.items()}
+        looks = {name: self.look(name, x) for name, x in batch.items()}
         return {
-            f"{c.a}-{c.b}": self.contrast(n).loss(points[c.a], points[c.b])
+            f"{c.a}-{c.b}": self.contrast(n).between(looks[c.a], looks[c.b])
             for n, c in enumerate(self.spec.contrasts)
-            if points.keys() >= {c.a, c.b}
+            if looks.keys() >= {c.a, c.b}
         }

@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeVar
 
-from anyvlm.dual import DualSystem, TextTower, Tower
+from anyvlm.contrasts import Conditioned
+from anyvlm.dual import Contrast, DualSystem, SignalTower, TextTower, Tower
 from anyvlm.errors import SpecError
 from anyvlm.inputs.budget import Budget
 from anyvlm.inputs.film import Film
 from anyvlm.inputs.letterbox import Letterbox
 from anyvlm.inputs.longest import Longest, Stretched
+from anyvlm.inputs.masked import Masked
 from anyvlm.inputs.mosaic import Mosaic
 from anyvlm.inputs.native import Native
 from anyvlm.inputs.painting import Painting
 from anyvlm.inputs.policy import ImagePolicy, Policy
 from anyvlm.inputs.scaled import Scaled
+from anyvlm.inputs.signal import Given, Mel, SignalPolicy
 from anyvlm.inputs.tiles import AnyRes, Canvas
 from anyvlm.match import MatchSystem
 from anyvlm.parts.alibi import AlibiDecoder
@@ -52,6 +55,7 @@ from anyvlm.parts.vision.fastvit import FastViT
 from anyvlm.parts.vision.native import NativeViT
 from anyvlm.parts.vision.nfnet import NFNet
 from anyvlm.parts.vision.resnet import ResNet
+from anyvlm.parts.vision.signal import SignalViT
 from anyvlm.parts.vision.stemmed import StemmedViT
 from anyvlm.parts.vision.tiled import TiledViT
 from anyvlm.parts.vision.tubes import TubeViT
@@ -90,15 +94,32 @@ def tiny_match(system: MatchSystem, *, vocab: int = 512, depth: int = 2) -> Matc
 def tiny_dual(system: DualSystem, *, vocab: int = 512, depth: int = 2) -> DualSystem:
     """The same for a system of towers."""
     towers = {name: _tower(tower, vocab, depth) for name, tower in system.towers.items()}
-    return system.but(towers=towers, shared=WIDTH)
+    return system.but(towers=towers, shared=WIDTH, contrasts=tuple(map(_contrast, system.contrasts)))
 
 
-def _tower(tower: Tower | TextTower, vocab: int, depth: int) -> Tower | TextTower:
+def _contrast(contrast: Contrast) -> Contrast:
+    return contrast.but(width=WIDTH, pool__heads=WIDTH // HEAD) if isinstance(contrast, Conditioned) else contrast
+
+
+def _tower(tower: Tower | TextTower | SignalTower, vocab: int, depth: int) -> Tower | TextTower | SignalTower:
     if isinstance(tower, TextTower):
         return tower.but(encoder=_text(tower.encoder, vocab, depth), pool=_pool(tower.pool))
+    if isinstance(tower, SignalTower):
+        encoder = _encoder(tower.encoder)
+        return tower.but(encoder=encoder, policy=_signal(tower.policy, encoder), pool=_pool(tower.pool))
     return tower.but(
         encoder=_encoder(tower.encoder), policy=_policy(tower.policy, tower.encoder.patch), pool=_pool(tower.pool)
     )
+
+
+def _signal(policy: SignalPolicy, encoder: Encoder) -> SignalPolicy:
+    assert isinstance(encoder, SignalViT)
+    match policy:
+        case Given():
+            return policy.but(size=encoder.size)
+        case Mel():
+            return policy.but(bins=encoder.size[0], length=encoder.size[1])
+    raise SpecError(f"tiny() does not know how to shrink the policy {type(policy).__name__}; tell it in anyvlm/tiny.py.")
 
 
 def _text(text: TextEncoder, vocab: int, depth: int) -> TextEncoder:
@@ -272,6 +293,11 @@ def _encoder(encoder: Encoder) -> Encoder:
             return encoder.but(width=WIDTH, depth=2, heads=WIDTH // HEAD, size=SIDE * encoder.patch, ffn__hidden=HIDDEN)
         case NativeAimViT():
             return encoder.but(width=WIDTH, depth=2, heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
+        case SignalViT():
+            side, across = (each + 2 * (encoder.step or each) for each in encoder.sides)
+            size = (side if encoder.size[0] > 1 else 1, across)
+            block = {"block__heads": WIDTH // HEAD, "block__ffn__hidden": HIDDEN}
+            return encoder.but(width=WIDTH, depth=2, size=size, **block)
         case AxialViT():
             return encoder.but(width=WIDTH, heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
         case Code():
@@ -286,6 +312,8 @@ def _policy(policy: Policy, patch: int) -> Policy:
             return policy.but(size=(side, side), short=None)
         case Letterbox():
             return policy.but(size=side)
+        case Masked():
+            return policy.but(one=_policy(policy.one, patch))
         case Canvas():
             return policy.but(one=policy.one.but(size=(side, side)))
         case AnyRes():

@@ -32,6 +32,7 @@ ORDER = (
     ("parts.catalog",),
     ("system",),
     ("dual",),
+    ("contrasts",),
     ("match",),
     ("zoo",),
     ("registry",),

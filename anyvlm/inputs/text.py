@@ -24,9 +24,9 @@ class TextPolicy(Spec):
 
     `first`, `last`: one token each, or none. `context`: a longer text loses its end, the control tokens stay. `pad`: the token
     up to the longest text; with `fill` up to the context, and then it is read like any other (SigLIP); with `marked`
-    it is known all the same where the text ends (MobileCLIP). `lower`: in lower case.
-    `drop`: characters that are left out, and spaces then joined and trimmed (SigLIP: ASCII punctuation). `prompt`: the
-    sentence in which the authors put the name of a class.
+    it is known all the same where the text ends (MobileCLIP). `lower`: in lower case. `drop`: characters that are left out,
+    and spaces then joined and trimmed (SigLIP: ASCII punctuation); `spaced`: those of them that become a space (ProLIP).
+    `prompt`: the sentence in which the authors put the name of a class.
     """
 
     context: int
@@ -37,11 +37,13 @@ class TextPolicy(Spec):
     marked: bool = False
     lower: bool = False
     drop: str = ""
+    spaced: str = ""
     prompt: str = "a photo of a {}."
 
     def clean(self, text: str) -> str:
         """The text as the tokenizer gets it."""
         text = text.lower() if self.lower else text
+        text = text.translate(str.maketrans(self.spaced, " " * len(self.spaced)))
         return re.sub(r"\s+", " ", text.translate(str.maketrans("", "", self.drop))).strip() if self.drop else text
 
     def encode(self, tokenizer: Tokenizer, text: str) -> Ids:

@@ -64,7 +64,7 @@ def patches(pixels_BCHW: Tensor, patch: int, frames: int = 1) -> Tensor:
 
 def still(pixels_CHW: Tensor, encoder: Encoder) -> Tensor:
     """The patches of one picture, which an encoder of video sees standing still for as long as a patch lasts."""
-    return patches(pixels_CHW.expand(encoder.frames, -1, -1, -1), encoder.patch, encoder.frames)
+    return encoder.cut(pixels_CHW)
 
 
 def moving(pixels_TCHW: Tensor, encoder: Encoder) -> Tensor:
@@ -91,6 +91,10 @@ class Encoder(Spec):
     def rows(self, grid: Grid) -> Grid:
         """Grid of the rows it returns for a grid of patches."""
         return grid
+
+    def cut(self, array: Tensor) -> Tensor:
+        """The patches (n, C) of one array (channels, h, w), which stands still for as long as a patch lasts."""
+        return patches(array.expand(self.frames, -1, -1, -1), self.patch, self.frames)
 
     def build(self) -> torch.nn.Module:
         """The module: forward(x_NC, grids) -> Features."""

@@ -74,7 +74,8 @@ class Mixer(Mergeable):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps."""
-        return x + self.scale[:, None, None] * (self.mixer(x) - self.norm(x))
+        out: Tensor = x + self.scale[:, None, None] * (self.mixer(x) - self.norm(x))
+        return out
 
     def merged(self) -> nn.Conv2d:
         """One convolution."""

@@ -21,7 +21,11 @@ from anyvlm.spec import Spec
 
 
 class Pool(Spec):
-    """Contract of pools: rows (B, R, width) -> (B, width)."""
+    """Contract of pools: rows (B, R, width) -> (B, out(width))."""
+
+    def out(self, width: int) -> int:
+        """Width of what it returns: that of a row, unless it says another."""
+        return width
 
     def build(self, width: int) -> nn.Module:
         """The module: forward(x_BRD, seen_BR) -> x_BD. `seen_BR`: False on rows that pad; None: there are none."""

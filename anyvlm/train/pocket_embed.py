@@ -222,14 +222,14 @@ def task(kept: Kept, texts_LD: Tensor, stage: Stage) -> Task[Batch]:
 def see(model: Dual, rows_BRD: Tensor) -> Tensor:
     """Points (B, E) of rows that were kept."""
     tower = model.towers["image"]
-    assert isinstance(tower, PixelTower)
+    assert isinstance(tower, PixelTower) and tower.project is not None
     return F.normalize(tower.project(tower.pool(rows_BRD)), dim=-1)
 
 
 def say(model: Dual, text_BD: Tensor) -> Tensor:
     """Points (B, E) of texts that were read."""
     tower = model.towers["text"]
-    assert isinstance(tower, WordTower)
+    assert isinstance(tower, WordTower) and tower.project is not None
     return F.normalize(tower.project(text_BD), dim=-1)
 
 

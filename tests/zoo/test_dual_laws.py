@@ -14,7 +14,8 @@ from torch import Tensor
 
 import anyvlm
 from anyvlm import registry
-from anyvlm.dual import Dual, DualSystem, Sigmoid, Tower
+from anyvlm.contrasts import ConditionedModule, ProbabilisticModule, uncertainty
+from anyvlm.dual import Dual, DualSystem, Look, Sigmoid, SignalTower, Tower
 from anyvlm.errors import InputError, SpecError
 from anyvlm.generate import model
 from anyvlm.generate.device import place
@@ -82,7 +83,15 @@ def read(ours: DualModel) -> dict[str, Pixels | WordsBatch]:
     x_NC = torch.cat([still(x, tower.encoder) for x in arrays])
     words = [beside.policy.encode(ours.tokenizer, text) for text in TEXTS]
     grids = tuple(tower.encoder.grid(*x.shape[1:]) for x in arrays)
-    return {"image": Pixels(x_NC, grids), "text": beside.policy.collate(ours.tokenizer, words)}
+    senses = {name: signals(tower) for name, tower in ours.system.towers.items() if isinstance(tower, SignalTower)}
+    return {"image": Pixels(x_NC, grids), "text": beside.policy.collate(ours.tokenizer, words)} | senses
+
+
+def signals(tower: SignalTower) -> Pixels:
+    """Three random arrays of a sense."""
+    encoder, random = tower.encoder, torch.Generator().manual_seed(4)
+    arrays = [torch.randn(encoder.channels, *encoder.size, generator=random) for _ in range(3)]
+    return Pixels(torch.cat(list(map(encoder.cut, arrays))), (encoder.grid(*encoder.size),) * 3)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -104,10 +113,20 @@ def test_together_is_alone(name: str) -> None:
         close(ours.scores(pictures(), TEXTS[:1]).probability, fit.probability[:, :1])
 
 
-def reference(contrast: torch.nn.Module, a: Tensor, b: Tensor) -> Tensor:
+def reference(contrast: torch.nn.Module, first: Look, second: Look) -> Tensor:
+    a, b = first.point_BE, second.point_BE
     z, same = contrast.scale.exp() * (a @ b.T), torch.eye(len(a))
-    if isinstance(contrast.spec, Sigmoid):
+
+    def pairs(z: Tensor) -> Tensor:
         return -F.logsigmoid((z + contrast.bias) * (2 * same - 1)).sum() / len(a)
+
+    if isinstance(contrast, ConditionedModule):
+        return (pairs(z) + pairs(contrast.scale.exp() * contrast.fine(first, second))) / 2
+    if isinstance(contrast, ProbabilisticModule):
+        sure = uncertainty(first)[:, None] + uncertainty(second)
+        return pairs(z - contrast.scale.exp() * sure / 2) + contrast.between(first, second) - contrast.pairwise(first, second)
+    if isinstance(contrast.spec, Sigmoid):
+        return pairs(z)
     return (F.cross_entropy(z, same) + F.cross_entropy(z.T, same)) / 2
 
 
@@ -115,10 +134,12 @@ def reference(contrast: torch.nn.Module, a: Tensor, b: Tensor) -> Tensor:
 def test_loss_and_gradient_are_the_two_line_reference(name: str) -> None:
     ours = built(name)
     module, batch = ours.module, read(ours)
-    (loss,) = module.losses(batch).values()
+    losses = module.losses(batch)
+    assert len(losses) == len(module.contrasts)
+    loss = sum(losses.values())
     ours_grads = torch.autograd.grad(loss, list(module.parameters()), allow_unused=True)
-    points = [module.points(side, batch[side]) for side in ("image", "text")]
-    wanted = reference(module.contrast(), *points)
+    looks = {side: module.look(side, x) for side, x in batch.items()}
+    wanted = sum(reference(each, looks[each.spec.a], looks[each.spec.b]) for each in module.contrasts)
     theirs = torch.autograd.grad(wanted, list(module.parameters()), allow_unused=True)
     torch.testing.assert_close(loss, wanted, atol=1e-5, rtol=1e-5)
     for a, b in zip(ours_grads, theirs, strict=True):
@@ -141,8 +162,8 @@ def test_stages_move_exactly_their_parameters(name: str) -> None:
         moving = trainable(fresh, stage)
         before = {n: p.detach().clone() for n, p in fresh.named_parameters()}
         losses = fresh.losses(read(built(name)))
-        assert losses.keys() == stage.losses.keys()
-        sum(losses.values()).backward()
+        assert losses.keys() >= stage.losses.keys()
+        sum(weight * losses[name] for name, weight in stage.losses.items()).backward()
         torch.optim.SGD(moving.values(), lr=1.0).step()
         moved = {n for n, p in fresh.named_parameters() if not torch.equal(p, before[n])}
         assert moved == moving.keys() and all(any(fnmatchcase(n, glob) for n in moved) for glob in stage.train)

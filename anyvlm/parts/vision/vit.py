@@ -91,7 +91,7 @@ class ViTEncoder(nn.Module):
     def __init__(self, spec: ViT) -> None:
         super().__init__()
         self.spec = spec
-        self.stem = nn.Linear(3 * spec.patch**2, spec.width, bias=spec.stem_bias)
+        self.stem: nn.Module = nn.Linear(3 * spec.patch**2, spec.width, bias=spec.stem_bias)
         self.pos = normal((spec.size // spec.patch) ** 2 + spec.cls, spec.width, std=0.02)
         if spec.cls:
             self.cls = normal(spec.width, std=0.02)
