@@ -47,4 +47,5 @@ class ExtraKeyAttention(SelfAttention):
 
     def _spread(self, own_D: Tensor, items: int) -> Tensor:
         """(B, H, 1, h)."""
-        return own_D.unflatten(0, (self.heads, 1, -1)).expand(items, -1, -1, -1)
+        out: Tensor = own_D.unflatten(0, (self.heads, 1, -1)).expand(items, -1, -1, -1)
+        return out
