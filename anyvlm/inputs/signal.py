@@ -102,5 +102,5 @@ def _triangles(rate: int, bins: int, points: int) -> npt.NDArray[np.float64]:
     mel = 1127 * np.log(1 + rate / points * np.arange(points // 2) / 700)
     up = (mel - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     down = (edges[2:, None] - mel) / (edges[2:] - edges[1:-1])[:, None]
-    bank: npt.NDArray[np.float64] = np.maximum(0, np.minimum(up, down))
-    return bank
+    out: npt.NDArray[np.float64] = np.maximum(0, np.minimum(up, down))
+    return out

@@ -94,7 +94,7 @@ _ENDS = Keys(rules=rename({_LAST.format(name): f"contrasts.{n}.scale" for n, nam
 BIND_LAYOUT = Layout(
     name="imagebind",
     mounts=(
-        *(mount for name in _STEMS for mount in _mounts(name, "vision" if name == "image" else name)),
+        *(mount for sense in _STEMS for mount in _mounts(sense, {"image": "vision"}.get(sense, sense))),
         Mount(theirs="", ours="", keys=_ENDS),
     ),
 )  # fmt: skip

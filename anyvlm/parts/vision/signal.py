@@ -59,8 +59,8 @@ class SignalViT(Encoder):
         """Patches of an array of `size`."""
         if (h, w) != self.size:
             raise InputError(f"This encoder takes arrays of {self.size[0]} x {self.size[1]} values, not {h} x {w}.")
-        rows, columns = ((side - each) // (self.step or each) + 1 for side, each in zip((h, w), self.sides, strict=True))
-        return t, rows, columns
+        high, wide = self.sides
+        return (t, (h - high) // (self.step or high) + 1, (w - wide) // (self.step or wide) + 1)
 
     def rows(self, grid: Grid) -> Grid:
         """A list: the class token stands in front."""
