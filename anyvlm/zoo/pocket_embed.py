@@ -71,7 +71,7 @@ POCKET_EMBED = DualSystem(
             train=("towers.image.pool.*", "towers.image.project.*", "towers.text.project.*", "contrasts.0.scale"),
             data=("icons", "scenes"), losses={"image-text": 1.0},
             bounds={"contrasts.0.scale": (0.0, log(100))},
-            lr=1e-3, rates={"towers.text.*": 1e-4}, batch=512, steps=600, weight_decay=0.1, warmup=0.05,
+            lr=1e-3, rates={"towers.text.*": 1e-4}, batch=512, steps=200, weight_decay=0.1, warmup=0.05,
             note="on features computed once; a batch never holds a name twice",
         ),
     ),

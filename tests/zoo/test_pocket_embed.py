@@ -17,7 +17,6 @@ from anyvlm.train.pocket_embed import initial, read_lines
 from anyvlm.weights.readers import open_tensors
 from anyvlm.weights.sources import resolve
 from anyvlm.zoo.pocket_embed import MINILM, POCKET_EMBED
-from tests.parity import record
 
 LINES = ["a red apple", "The flag of the United States", "Café, owls & two 'dots'… and a much longer sentence.", "word " * 300]
 
@@ -44,8 +43,7 @@ def test_texts_are_read_as_transformers_reads_them() -> None:
     mask = batch["attention_mask"][..., None]
     wanted = (rows * mask).sum(1) / mask.sum(1)
     gap = float((read_lines(ours, tokenizer, LINES) - wanted).abs().max())
-    assert gap < 1e-5
-    record("parity", "anyvlm-pocket-embed", gap, "its text tower alone: transformers BertModel, mean of rows")
+    assert gap < 1e-5  # of its text tower alone, so the ledger does not have it
 
 
 def test_its_names_meet_those_of_its_parts() -> None:
