@@ -188,8 +188,8 @@ class Look:
 
     @property
     def point_BE(self) -> Tensor:
-        """Of length 1."""
-        return F.normalize(self.vector_BE, dim=-1)
+        """Of length 1, in fp32 whatever the tower computes in."""
+        return F.normalize(self.vector_BE.float(), dim=-1)
 
     @property
     def rows_BRE(self) -> Tensor:
@@ -320,7 +320,7 @@ class Dual(nn.Module):
 
     def points(self, modality: str, x: Pixels | WordsBatch) -> Tensor:
         """Points (B, E) of length 1."""
-        return F.normalize(self.towers[modality](x), dim=-1)
+        return F.normalize(self.towers[modality](x).float(), dim=-1)
 
     def look(self, modality: str, x: Pixels | WordsBatch) -> Look:
         """All that a tower says of items."""

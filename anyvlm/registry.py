@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from importlib import import_module
+from os.path import commonprefix
 from typing import TYPE_CHECKING
 
 from anyvlm.errors import SpecError
@@ -298,8 +299,13 @@ SYSTEMS = {
 def system(name: str) -> AnySystem:
     """The spec of a name. Raises SpecError with the three nearest names for one that is not known."""
     if name not in SYSTEMS:
-        near = ", ".join(get_close_matches(name.lower(), SYSTEMS, n=3, cutoff=0.0))
+        near = ", ".join(sorted(SYSTEMS, key=lambda known: _likeness(name.lower(), known), reverse=True)[:3])
         raise SpecError(f"There is no system '{name}'; the nearest are {near}. `anyvlm list` shows all.")
     file, _, constant = SYSTEMS[name].partition(":")
     found: AnySystem = getattr(import_module(f"anyvlm.zoo.{file}"), constant)
     return found
+
+
+def _likeness(asked: str, known: str) -> float:
+    """How alike two names are; what they begin with counts most, since people leave off the end."""
+    return SequenceMatcher(None, asked, known).ratio() + len(commonprefix([asked, known])) / max(1, len(asked))

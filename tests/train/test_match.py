@@ -72,7 +72,7 @@ def train(folder: Path, until: int, steps: int) -> tuple[Match, Slow]:
 
     stage = system().stages[0].but(lr=5e-3, warmup=0.1)
     try:
-        task, save_every = Task(batch, partial(losses, slow), steps, slow), 0.0 if steps < 100 else 300.0
+        task, save_every = Task(batch, partial(losses, slow), steps, state=slow), 0.0 if steps < 100 else 300.0
         run_stage(match, stage, task, folder, workers=0, save_every=save_every, quiet=True)
     except KeyboardInterrupt:
         assert until < steps

@@ -8,6 +8,7 @@ the extremes.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from math import prod
 
@@ -28,6 +29,7 @@ from anyvlm.spec import to_json
 from anyvlm.system import Stream, System
 from anyvlm.tiny import tiny
 
+DEVICE = {True: "meta", False: "cpu"}  # a connector that reads words must see how many there are
 WIDE = 32  # of the rows that go into a language model
 
 
@@ -44,6 +46,8 @@ def narrow(name: str, key: str) -> Stream:
     connector = small.connector
     if hasattr(full.connector, "queries"):
         connector = connector.but(queries=full.connector.queries)
+    if hasattr(full.connector, "inner") and hasattr(full.connector.inner, "queries"):
+        connector = connector.but(inner__queries=full.connector.inner.queries)
     return full.but(encoder=small.encoder.but(**geometry), connector=connector)
 
 
@@ -66,7 +70,7 @@ side = st.one_of(st.integers(1, 60), st.integers(1, 4000))
 @cache
 def modules(which: str) -> tuple[Stream, torch.nn.Module, torch.nn.Module, torch.nn.Module | None]:
     stream = narrow(*STREAMS[which])
-    with torch.device("meta"):
+    with torch.device(DEVICE[stream.reads is None]):
         join = stream.join.build(WIDE) if stream.join else None
         return stream, stream.encoder.build(), stream.connector.build(stream.encoder.out, WIDE), join
 
@@ -77,8 +81,9 @@ def check(which: str, cuts: list[Cut]) -> None:
     full = registry.system(STREAMS[which][0]).streams[STREAMS[which][1]]
     patches = tuple(grid for cut in cuts for grid in full.patches(cut))
     values = 3 * stream.encoder.frames * stream.encoder.patch**2
-    with torch.no_grad(), torch.device("meta"):
-        rows: Features = connector(encoder(torch.empty(sum(map(prod, patches)), values), patches))
+    with torch.no_grad(), torch.device(DEVICE[stream.reads is None]):
+        seen: Features = encoder(torch.zeros(sum(map(prod, patches)), values), patches)
+        rows: Features = connector(replace(seen, texts=((1, 2),) * len(patches)) if stream.reads else seen)
         rows = join(rows, tuple(cuts)) if join is not None else rows
     counted = [full.rows(cut) for cut in cuts]
     assert rows.grids == tuple(grid for grids in counted for grid in grids)
