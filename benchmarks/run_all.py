@@ -10,7 +10,7 @@ from pathlib import Path
 from _harness import Result, line
 
 HERE = Path(__file__).parent
-NAMES = ("decode", "prefill", "vision", "start", "memory")
+NAMES = ("decode", "prefill", "vision", "questions", "cross", "native", "start", "memory")
 
 
 def main() -> None:
@@ -29,7 +29,8 @@ def main() -> None:
 PAGE = """# Benchmarks
 
 Written by `python benchmarks/run_all.py`. Ours and transformers run in turns, at the same shapes and dtype; each figure is the
-median of its rounds. What misses its target says so.
+median of its rounds. A line that says what it is measured against has that in place of transformers. What misses its target
+says so.
 
 {machine}
 

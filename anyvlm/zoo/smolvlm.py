@@ -29,10 +29,8 @@ SMALL = LARGE.but(
 )  # fmt: skip
 SKIM = Skimmed(fps=1.0, most=64, skip=1.0)
 SMALL_2, LARGE_2 = (
-    eye.but(
-        film=Film(sampler=SKIM, policy=eye.policy.but(longest=eye.policy.one.size[0]), script=Narrated()), markup=Places()
-    )
-    for eye in (SMALL, LARGE)
+    eye.but(film=Film(sampler=SKIM, policy=eye.policy.but(longest=tile), script=Narrated()), markup=Places())
+    for eye, tile in ((SMALL, 512), (LARGE, 384))
 )
 
 
