@@ -11,7 +11,8 @@ from _harness import Result, line
 
 HERE = Path(__file__).parent
 NAMES = (
-    "decode", "prefill", "by_kind", "vision", "experts", "contrast", "search", "indexing", "start", "memory",
+    "decode", "prefill", "by_kind", "vision", "experts", "questions", "cross", "native", "contrast", "search", "indexing",
+    "start", "memory",
 )  # fmt: skip
 
 
@@ -31,7 +32,8 @@ def main() -> None:
 PAGE = """# Benchmarks
 
 Written by `python benchmarks/run_all.py`. Ours and transformers run in turns, at the same shapes and dtype; each figure is the
-median of its rounds. Experts are compared with ours, all of them on every row. What misses its target says so.
+median of its rounds. A line that says what it is measured against has that in place of transformers. What misses its target
+says so.
 
 {machine}
 
