@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 from _harness import Result, compare, report
 
-from anyvlm.generate.engine import _Steps
+from anyvlm.generate.engine import Steps
 from anyvlm.parts.insert.gated import GatedCross
 from anyvlm.registry import system
 from anyvlm.seq import Memory, causal
@@ -39,14 +39,14 @@ def model(name: str) -> VLM:
 
 
 @torch.inference_mode()
-def started(vlm: VLM, rows: int) -> tuple[_Steps, torch.Tensor]:
+def started(vlm: VLM, rows: int) -> tuple[Steps, torch.Tensor]:
     """The program for tokens after a prompt of 64 beside so many rows, and the rows."""
     x_BSD = torch.randn(1, rows, WIDTH, dtype=torch.bfloat16)
     seen = {"image": Memory(x_BSD, torch.ones(1, PROMPT, rows, dtype=torch.bool))}
     seq = replace(causal(torch.randn(1, PROMPT, WIDTH, dtype=torch.bfloat16)), memory=seen)
     cache = vlm.lm.spec.cache(1, PROMPT + TOKENS, like=seq.x_BTD)
     vlm.lm.hidden(seq, cache)
-    return _Steps(vlm, cache, seq), x_BSD
+    return Steps(vlm, cache, seq), x_BSD
 
 
 def run() -> list[Result]:
@@ -56,7 +56,7 @@ def run() -> list[Result]:
         steps, x_BSD = started(vlm, rows)
 
         @torch.inference_mode()
-        def decode(again: bool, steps: _Steps = steps, x_BSD: torch.Tensor = x_BSD, vlm: VLM = vlm) -> None:
+        def decode(again: bool, steps: Steps = steps, x_BSD: torch.Tensor = x_BSD, vlm: VLM = vlm) -> None:
             steps.cache.length = PROMPT
             for _ in range(TOKENS):
                 if again:
