@@ -140,8 +140,10 @@ class LM(nn.Module):
 
 def additive(seen_BTS: Tensor, dtype: torch.dtype, relative: Tensor | None = None) -> Tensor:
     """`relative` (or 0) where a key is seen, else -inf, (B, 1 or H, T, S): once per pass; a bool mask costs every layer."""
-    added = torch.zeros_like(seen_BTS, dtype=dtype)[:, None] if relative is None else relative.to(dtype)
-    return added.masked_fill(~seen_BTS[:, None], -torch.inf)
+    hidden_B1TS = ~seen_BTS[:, None]
+    if relative is None:
+        return torch.zeros_like(hidden_B1TS, dtype=dtype).masked_fill_(hidden_B1TS, -torch.inf)
+    return relative.to(dtype).masked_fill(hidden_B1TS, -torch.inf)
 
 
 def _plain(q: Seq, k: Seq) -> bool:
