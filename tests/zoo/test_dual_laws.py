@@ -163,6 +163,8 @@ def test_stages_move_exactly_their_parameters(name: str) -> None:
         before = {n: p.detach().clone() for n, p in fresh.named_parameters()}
         losses = fresh.losses(read(built(name)))
         assert losses.keys() >= stage.losses.keys()
+        if len(small(name).towers) == 2:  # of many senses a stage may leave a pair alone, as ImageBind's does
+            assert losses.keys() == stage.losses.keys()
         sum(weight * losses[name] for name, weight in stage.losses.items()).backward()
         torch.optim.SGD(moving.values(), lr=1.0).step()
         moved = {n for n, p in fresh.named_parameters() if not torch.equal(p, before[n])}
