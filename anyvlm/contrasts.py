@@ -1,6 +1,7 @@
-"""Contrasts that read more of a tower than its point: rows (FLAIR), and how sure it is (ProLIP).
+"""Contrasts beyond CLIP's and SigLIP's: rows (FLAIR), variances (ProLIP), hard negatives (DiHT), several partners (e-CLIP), two
+views (SLIP).
 
-Shape letters: A pictures, K captions of each, J texts, R rows of a picture, B pairs, E width of the shared space.
+Shape letters: A pictures, K captions of each, J texts, R rows of a picture, B pairs, D width, E width of the shared space.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from math import exp
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from anyvlm.dual import Look, Sigmoid, SigmoidModule
+from anyvlm.dual import Contrast, ContrastModule, Look, Sigmoid, SigmoidModule, Softmax, SoftmaxModule
 from anyvlm.errors import InputError
 from anyvlm.parts.chunked import sigmoid
 from anyvlm.parts.conditioned import ConditionedPool
+from anyvlm.parts.weighted import hard_negatives, nt_xent, several
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,8 @@ class Conditioned(Sigmoid):
 
 class ConditionedModule(SigmoidModule):
     """Parameters: scale, bias, pool."""
+
+    reads_rows = True
 
     def __init__(self, spec: Conditioned) -> None:
         super().__init__(spec)
@@ -163,3 +167,104 @@ def _from_normal(look: Look) -> Tensor:
 
 def _unless(loss: Tensor, most: float) -> Tensor:
     return torch.where(loss.detach().abs() > most, torch.zeros_like(loss), loss)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardNegatives(Softmax):
+    """A softmax in which likely negatives weigh more (HN-NCE, 2301.02280): `beta` how much, `alpha` the partner's weight."""
+
+    alpha: float = 1.0
+    beta: float = 0.25
+
+    def build(self) -> HardNegativesModule:
+        """The module."""
+        return HardNegativesModule(self)
+
+
+class HardNegativesModule(SoftmaxModule):
+    """Parameters: scale."""
+
+    spec: HardNegatives
+
+    def loss(self, a_BE: Tensor, b_BE: Tensor) -> Tensor:
+        """The mean of both directions."""
+        return hard_negatives(a_BE, b_BE, self.scale.exp(), self.spec.alpha, self.spec.beta)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Several(Softmax):
+    """A softmax whose aim is spread over all items of one number, such as goods of one catalogue entry (e-CLIP, 2207.00208)."""
+
+    def build(self) -> SeveralModule:
+        """The module."""
+        return SeveralModule(self)
+
+
+class SeveralModule(SoftmaxModule):
+    """Parameters: scale."""
+
+    def between(self, a: Look, b: Look) -> Tensor:
+        """Where no numbers are known every item has one partner."""
+        if a.alike_B is None:
+            return self.loss(a.point_BE, b.point_BE)
+        return several(a.point_BE, b.point_BE, self.scale.exp(), a.alike_B)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Views(Contrast):
+    """Two views of a picture know each other by a head that only training needs (SimCLR beside CLIP: SLIP, 2112.12750).
+
+    `tower` reads both; the head maps what it pools, `width` wide, through two hidden layers; `scale` is fixed.
+    """
+
+    a: str = "view_a"
+    b: str = "view_b"
+    scale: float = 10.0
+    tower: str = "image"
+    width: int
+    hidden: int = 4096
+    out: int = 256
+
+    @property
+    def sides(self) -> dict[str, str]:
+        """Both by one tower."""
+        return {self.a: self.tower, self.b: self.tower}
+
+    def build(self) -> ViewsModule:
+        """The module."""
+        return ViewsModule(self)
+
+
+class ViewsModule(ContrastModule):
+    """Parameters: head. The batch norms see the pictures of this process, one view at a time."""
+
+    spec: Views
+
+    def __init__(self, spec: Views) -> None:
+        super().__init__()
+        self.spec, hidden = spec, spec.hidden
+
+        def norm() -> nn.Module:  # only training reads it, by the batch at hand
+            return nn.BatchNorm1d(hidden, track_running_stats=False)
+
+        self.head = nn.Sequential(
+            nn.Linear(spec.width, hidden), norm(), nn.ReLU(), nn.Linear(hidden, hidden), norm(), nn.ReLU(),
+            nn.Linear(hidden, spec.out),
+        )  # fmt: skip
+
+    def logits(self, a_AE: Tensor, b_KE: Tensor) -> Tensor:
+        """(A, K) of what the head made."""
+        return self.spec.scale * (a_AE @ b_KE.T)
+
+    def probabilities(self, logits_AK: Tensor) -> Tensor:
+        """Each line sums to 1."""
+        return logits_AK.softmax(-1)
+
+    def loss(self, a_BE: Tensor, b_BE: Tensor) -> Tensor:
+        """NT-Xent over both views of all pictures."""
+        return nt_xent(a_BE, b_BE, a_BE.new_tensor(self.spec.scale, dtype=torch.float32))
+
+    def between(self, a: Look, b: Look) -> Tensor:
+        """Of what the head makes of both."""
+        assert a.pooled_BD is not None and b.pooled_BD is not None
+        return self.loss(*(F.normalize(self.head(look.pooled_BD).float(), dim=-1) for look in (a, b)))

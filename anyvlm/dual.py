@@ -9,7 +9,7 @@ A and K items of two modalities.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 
 import torch
@@ -102,6 +102,11 @@ class Contrast(Spec):
     b: str = "text"
     scale: float
 
+    @property
+    def sides(self) -> dict[str, str]:
+        """The names of its two sides in a training batch, and the towers that read them."""
+        return {self.a: self.a, self.b: self.b}
+
     def build(self) -> ContrastModule:
         """The module, which holds what is learned."""
         raise NotImplementedError
@@ -149,7 +154,7 @@ class DualSystem(Spec):
         for name, tower in self.towers.items():
             if tower.project is None and tower.pool.out(tower.out) != self.shared:
                 raise SpecError(f"'{self.name}': rows of {name} are {tower.out} wide, not {self.shared}; map them.")
-        if missing := {side for each in self.contrasts for side in (each.a, each.b)} - self.towers.keys():
+        if missing := {tower for each in self.contrasts for tower in each.sides.values()} - self.towers.keys():
             raise SpecError(f"'{self.name}' contrasts '{sorted(missing)[0]}' but has no such tower.")
 
     def build(self) -> Dual:
@@ -178,13 +183,17 @@ class DualSystem(Spec):
 @dataclass(frozen=True)
 class Look:
     """What a tower made of items: vectors (B, E), not normed; rows (B, R, E) in the same space, where items have equally many
-    and a map takes them; log variances (B, E), where the tower says how sure it is.
+    and a map takes them; log variances (B, E), where the tower says how sure it is; what was pooled (B, D), before the map.
+
+    `alike_B`: numbers of items, where those of one number are partners of each other too.
     """
 
     vector_BE: Tensor
     rows_BRD: Tensor | None = None
     project: nn.Module | None = None
     spread_BE: Tensor | None = None
+    pooled_BD: Tensor | None = None
+    alike_B: Tensor | None = None
 
     @property
     def point_BE(self) -> Tensor:
@@ -243,13 +252,14 @@ class WordTower(nn.Module):
 
 def _look(x_BD: Tensor, rows: Tensor | None, project: nn.Module | None, spread: nn.Module | None) -> Look:
     vector = x_BD if project is None else project(x_BD)
-    return Look(vector, rows, project, None if spread is None else spread(rows, vector))
+    return Look(vector, rows, project, None if spread is None else spread(rows, vector), x_BD)
 
 
 class ContrastModule(nn.Module):
-    """Parameters: scale (a logarithm), bias if it has one. Points are normed."""
+    """Parameters: scale (a logarithm), bias if it has one. Points are normed. `reads_rows`: not of points alone."""
 
     spec: Contrast
+    reads_rows = False
 
     def logits(self, a_AE: Tensor, b_KE: Tensor) -> Tensor:
         """(A, K)."""
@@ -334,9 +344,20 @@ class Dual(nn.Module):
         assert isinstance(found, ContrastModule)
         return found
 
-    def losses(self, batch: Mapping[str, Pixels | WordsBatch]) -> dict[str, Tensor]:
-        """Of every contrast whose modalities are both there, by its name "image-text"."""
-        looks = {name: self.look(name, x) for name, x in batch.items()}
+    def losses(self, batch: Mapping[str, Pixels | WordsBatch], alike_B: Tensor | None = None) -> dict[str, Tensor]:
+        """Of every contrast whose sides are both there, by its name "image-text".
+
+        `alike_B`: numbers of items, for contrasts that count those of one number as partners.
+        """
+        return self.between(self.looks(batch, alike_B))
+
+    def looks(self, batch: Mapping[str, Pixels | WordsBatch], alike_B: Tensor | None = None) -> dict[str, Look]:
+        """What its towers made of every side of a batch."""
+        towers = {side: tower for c in self.spec.contrasts for side, tower in c.sides.items()}
+        return {side: replace(self.look(towers.get(side, side), x), alike_B=alike_B) for side, x in batch.items()}
+
+    def between(self, looks: Mapping[str, Look]) -> dict[str, Tensor]:
+        """The losses of what towers made of a batch."""
         return {
             f"{c.a}-{c.b}": self.contrast(n).between(looks[c.a], looks[c.b])
             for n, c in enumerate(self.spec.contrasts)

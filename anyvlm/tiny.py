@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeVar
 
-from anyvlm.contrasts import Conditioned
+from anyvlm.contrasts import Conditioned, Views
 from anyvlm.dual import Contrast, DualSystem, SignalTower, TextTower, Tower
 from anyvlm.errors import SpecError
 from anyvlm.inputs.budget import Budget
@@ -98,7 +98,12 @@ def tiny_dual(system: DualSystem, *, vocab: int = 512, depth: int = 2) -> DualSy
 
 
 def _contrast(contrast: Contrast) -> Contrast:
-    return contrast.but(width=WIDTH, pool__heads=WIDTH // HEAD) if isinstance(contrast, Conditioned) else contrast
+    match contrast:
+        case Conditioned():
+            return contrast.but(width=WIDTH, pool__heads=WIDTH // HEAD)
+        case Views():
+            return contrast.but(width=WIDTH, hidden=HIDDEN, out=WIDTH)
+    return contrast
 
 
 def _tower(tower: Tower | TextTower | SignalTower, vocab: int, depth: int) -> Tower | TextTower | SignalTower:

@@ -42,13 +42,14 @@ def sigmoid(a_BE: Tensor, b_BE: Tensor, scale: Tensor, bias: Tensor, chunk: int 
     return loss
 
 
-def _shared() -> bool:
+def shared() -> bool:
+    """True where several processes have a share of the batch each."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def _gathered(x_BE: Tensor) -> tuple[Tensor, int]:
     """The rows (N, E) of all processes, which have the same number of them, and where ours begin."""
-    if not _shared():
+    if not shared():
         return x_BE, 0
     parts = [torch.empty_like(x_BE) for _ in range(dist.get_world_size())]
     dist.all_gather(parts, x_BE.contiguous())
@@ -57,14 +58,14 @@ def _gathered(x_BE: Tensor) -> tuple[Tensor, int]:
 
 def _total(x: Tensor) -> Tensor:
     """The sum over all processes."""
-    if _shared():
+    if shared():
         dist.all_reduce(x)
     return x
 
 
 def _logsum(x_N: Tensor) -> Tensor:
     """log of the sum of exp over all processes."""
-    if not _shared():
+    if not shared():
         return x_N
     most = x_N.clone()
     dist.all_reduce(most, dist.ReduceOp.MAX)

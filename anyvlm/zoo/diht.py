@@ -6,6 +6,7 @@ which is no source here: give `checkpoints` a Directory that holds one, in the l
 
 from __future__ import annotations
 
+from anyvlm.contrasts import HardNegatives
 from anyvlm.dual import DualSystem
 from anyvlm.parts.catalog.clip import CLIP_B_16, CLIP_L_14
 from anyvlm.parts.vision.vit import ViT
@@ -13,13 +14,13 @@ from anyvlm.weights.sources import Hub
 from anyvlm.zoo.clip import clip, stage
 
 WORDS = Hub(repo="openai/clip-vit-base-patch32")
-NOTE = "HN-NCE instead of InfoNCE, and concepts distilled from SWAG; neither is a loss here. No rates are published"
+NOTE = "concepts of SWAG's heads are distilled too, which is no loss here. Neither rates nor alpha and beta are published"
 
 
 def _pair(name: str, eye: ViT, text: int) -> DualSystem:
     pair = clip(name, eye.but(ffn__act="gelu"), text, text, WORDS, f"DiHT {name.removeprefix('diht-')}.")
     return pair.but(
-        towers__text__encoder__ffn__act="gelu", checkpoints=(),
+        towers__text__encoder__ffn__act="gelu", checkpoints=(), contrasts=(HardNegatives(),),
         stages=(stage(None, None, None).but(data=("LAION-CAT 438M",), note=NOTE),),
         meta__paper="2301.02280", meta__year=2023, meta__license="CC-BY-NC-4.0", meta__family="diht", meta__row="diht",
     )  # fmt: skip

@@ -6,6 +6,7 @@ assumed to be CLIP's ViT-B/32. OpenFashionCLIP's weights are a file of the autho
 
 from __future__ import annotations
 
+from anyvlm.contrasts import Several
 from anyvlm.parts.catalog.clip import CLIP_B_32
 from anyvlm.weights.sources import Hub
 from anyvlm.zoo.clip import clip, stage
@@ -19,10 +20,11 @@ OPEN_FASHION_CLIP = clip(
     meta__paper="2309.05551", meta__year=2023, meta__license="unknown", meta__family="fashion", meta__row="open-fashion-clip",
 )  # fmt: skip
 E_CLIP = clip("e-clip", CLIP_B_32, 512, 512, WORDS, "e-CLIP, as far as it is published: CLIP for goods and their titles.").but(
-    towers__text__policy__prompt="{}", checkpoints=(),
+    towers__text__policy__prompt="{}", checkpoints=(), contrasts=(Several(),),
     stages=(
         stage(None, None, None).but(
-            data=("product pictures and titles",), note="goods of one catalogue number are partners, which is not a loss here"
+            data=("product pictures and titles",),
+            note="goods of one catalogue number are partners; batches that grow, embedded in parts (train.cached)",
         ),
     ),
     meta__paper="2207.00208", meta__year=2022, meta__license="unpublished", meta__family="fashion", meta__row="e-clip",

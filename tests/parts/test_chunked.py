@@ -14,8 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from anyvlm.parts.chunked import info_nce, sigmoid
+from anyvlm.parts.weighted import distilled, hard_negatives, nt_xent, several
 
-KINDS = ("softmax", "sigmoid")
+KINDS = ("softmax", "sigmoid", "hard negatives", "several", "views", "distilled")
+ALIKE = torch.arange(50) % 40  # ten items have a twin
 
 
 def given(n: int = 50) -> list[Tensor]:
@@ -24,15 +26,70 @@ def given(n: int = 50) -> list[Tensor]:
     return [x.requires_grad_() for x in (*points, torch.tensor(14.0), torch.tensor(-10.0))]
 
 
+TEACHERS = [given()[:2], [x.flip(1) for x in given()[:2]]]
+TEACHERS = [tuple(x.detach().roll(n, 1) for n, x in enumerate(pair)) for pair in TEACHERS]
+
+
 def plain(kind: str, a: Tensor, b: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
-    z, same = scale * (a @ b.T), torch.eye(len(a))
+    """What the papers write, with the whole matrix."""
+    z, same, n = scale * (a @ b.T), torch.eye(len(a)), len(a)
+    if kind == "hard negatives":
+        w = (0.5 * z).exp() * (1 - same)
+        (rows, columns) = ((n - 1) * w / w.sum(side, keepdim=True) for side in (1, 0))
+        own = z.diagonal()
+        sums = [(0.8 * own.exp() + (weight * z.exp()).sum(side)).log() for side, weight in ((1, rows), (0, columns))]
+        return sum((s - own).mean() for s in sums) / 2
+    if kind == "several":
+        aim = (ALIKE[:, None] == ALIKE).float()
+        aim /= aim.sum(1, keepdim=True)
+        return (F.cross_entropy(z, aim) + F.cross_entropy(z.T, aim)) / 2
+    if kind == "views":  # facebookresearch/SLIP losses.py
+        place, far = torch.arange(n), 1e9 * same
+        first = torch.cat([z, scale * (a @ a.T) - far], 1)
+        second = torch.cat([z.T, scale * (b @ b.T) - far], 1)
+        return (F.cross_entropy(first, place) + F.cross_entropy(second, place)) / 2
+    if kind == "distilled":
+        turns = (TEACHERS, [(y, x) for x, y in TEACHERS])
+        aims = [torch.stack([(100 * x @ y.T).softmax(1) for x, y in turn]).mean(0) for turn in turns]
+        return (F.cross_entropy(z, aims[0]) + F.cross_entropy(z.T, aims[1])) / 2
     if kind == "sigmoid":
         return -F.logsigmoid((z + bias) * (2 * same - 1)).sum() / len(a)
     return (F.cross_entropy(z, same) + F.cross_entropy(z.T, same)) / 2
 
 
-def chunked(kind: str, a: Tensor, b: Tensor, scale: Tensor, bias: Tensor, chunk: int) -> Tensor:
-    return sigmoid(a, b, scale, bias, chunk) if kind == "sigmoid" else info_nce(a, b, scale, chunk)
+def chunked(
+    kind: str, a: Tensor, b: Tensor, scale: Tensor, bias: Tensor, chunk: int, mine: slice = slice(None)
+) -> Tensor:
+    match kind:
+        case "sigmoid":
+            return sigmoid(a, b, scale, bias, chunk)
+        case "hard negatives":
+            return hard_negatives(a, b, scale, 0.8, 0.5, chunk)
+        case "several":
+            return several(a, b, scale, ALIKE[mine], chunk)
+        case "views":
+            return nt_xent(a, b, scale, chunk)
+        case "distilled":
+            return distilled(a, b, scale, [(x[mine], y[mine]) for x, y in TEACHERS], 100.0, chunk)
+    return info_nce(a, b, scale, chunk)
+
+
+def test_hard_negatives_without_weights_are_info_nce_and_weigh_the_likest_most() -> None:
+    a, b, scale, _ = given()
+    torch.testing.assert_close(hard_negatives(a, b, scale, 1.0, 0.0), info_nce(a, b, scale), atol=1e-5, rtol=1e-6)
+    likest = (a @ b.T).fill_diagonal_(-2).argmax(1)[0]
+
+    def pull(beta: float) -> float:
+        (grad,) = torch.autograd.grad(hard_negatives(a, b, scale, 1.0, beta), b)
+        return float(grad[likest] @ a[0].detach())
+
+    assert pull(0.5) > pull(0.25) > pull(0.0)
+
+
+def test_partners_of_one_number_lower_the_loss() -> None:
+    a = F.normalize(torch.randn(6, 8, generator=torch.Generator().manual_seed(1)), dim=-1)
+    b, scale = a[[1, 0, 2, 3, 4, 5]], torch.tensor(10.0)  # the first two goods have each other's titles
+    assert several(a, b, scale, torch.tensor([0, 0, 1, 2, 3, 4])) < several(a, b, scale, torch.arange(6))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -58,13 +115,13 @@ def test_a_batch_in_bf16_has_gradients_in_bf16() -> None:
 
 SHARED = """
 import json, sys, torch, torch.distributed as dist
-from tests.parts.test_chunked import chunked, given
+from tests.parts.test_chunked import KINDS, chunked, given
 dist.init_process_group("gloo")
 rank, out = dist.get_rank(), {}
-for kind in ("softmax", "sigmoid"):
+for kind in KINDS:
     a, b, scale, bias = given()
     mine = slice(25 * rank, 25 * rank + 25)
-    loss = chunked(kind, a[mine], b[mine], scale, bias, 8)
+    loss = chunked(kind, a[mine], b[mine], scale, bias, 8, mine)
     loss.backward()
     grads = [x.grad if x.grad is not None else torch.zeros_like(x) for x in (a, b, scale, bias)]
     for grad in grads:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 import anyvlm
 from anyvlm import registry
-from anyvlm.contrasts import ConditionedModule, ProbabilisticModule, uncertainty
+from anyvlm.contrasts import ConditionedModule, HardNegatives, ProbabilisticModule, ViewsModule, uncertainty
 from anyvlm.dual import Dual, DualSystem, Look, Sigmoid, SignalTower, Tower
 from anyvlm.errors import InputError, SpecError
 from anyvlm.generate import model
@@ -84,7 +84,9 @@ def read(ours: DualModel) -> dict[str, Pixels | WordsBatch]:
     words = [beside.policy.encode(ours.tokenizer, text) for text in TEXTS]
     grids = tuple(tower.encoder.grid(*x.shape[1:]) for x in arrays)
     senses = {name: signals(tower) for name, tower in ours.system.towers.items() if isinstance(tower, SignalTower)}
-    return {"image": Pixels(x_NC, grids), "text": beside.policy.collate(ours.tokenizer, words)} | senses
+    sides = {side for each in ours.system.contrasts for side in each.sides} - ours.system.towers.keys()
+    views = {side: Pixels(x_NC.flip(1) + 0.1 * n, grids) for n, side in enumerate(sorted(sides))}
+    return {"image": Pixels(x_NC, grids), "text": beside.policy.collate(ours.tokenizer, words)} | senses | views
 
 
 def signals(tower: SignalTower) -> Pixels:
@@ -114,6 +116,10 @@ def test_together_is_alone(name: str) -> None:
 
 
 def reference(contrast: torch.nn.Module, first: Look, second: Look) -> Tensor:
+    if isinstance(contrast, ViewsModule):
+        views = torch.cat([F.normalize(contrast.head(look.pooled_BD), dim=-1) for look in (first, second)])
+        alone = contrast.spec.scale * (views @ views.T) - 1e9 * torch.eye(len(views))
+        return F.cross_entropy(alone, torch.arange(len(views)).roll(len(views) // 2))
     a, b = first.point_BE, second.point_BE
     z, same = contrast.scale.exp() * (a @ b.T), torch.eye(len(a))
 
@@ -127,6 +133,10 @@ def reference(contrast: torch.nn.Module, first: Look, second: Look) -> Tensor:
         return pairs(z - contrast.scale.exp() * sure / 2) + contrast.between(first, second) - contrast.pairwise(first, second)
     if isinstance(contrast.spec, Sigmoid):
         return pairs(z)
+    if isinstance(contrast.spec, HardNegatives):
+        w = (contrast.spec.beta * z).exp() * (1 - same)
+        sums = ((same + (len(a) - 1) * w / w.sum(side, keepdim=True)) * z.exp() for side in (1, 0))
+        return sum((x.sum(side).log() - z.diagonal()).mean() for x, side in zip(sums, (1, 0), strict=True)) / 2
     return (F.cross_entropy(z, same) + F.cross_entropy(z.T, same)) / 2
 
 
@@ -138,7 +148,7 @@ def test_loss_and_gradient_are_the_two_line_reference(name: str) -> None:
     assert len(losses) == len(module.contrasts)
     loss = sum(losses.values())
     ours_grads = torch.autograd.grad(loss, list(module.parameters()), allow_unused=True)
-    looks = {side: module.look(side, x) for side, x in batch.items()}
+    looks = module.looks(batch)
     wanted = sum(reference(each, looks[each.spec.a], looks[each.spec.b]) for each in module.contrasts)
     theirs = torch.autograd.grad(wanted, list(module.parameters()), allow_unused=True)
     torch.testing.assert_close(loss, wanted, atol=1e-5, rtol=1e-5)
