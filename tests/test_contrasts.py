@@ -1,4 +1,4 @@
-"""SLIP's second loss against the authors' code: facebookresearch/SLIP at c6faf5d, losses.py on its image_mlp with small widths."""
+"""SLIP's second loss against the authors' code: facebookresearch/SLIP at c6faf5d, losses.py on a small image_mlp."""
 
 from __future__ import annotations
 
