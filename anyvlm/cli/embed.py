@@ -1,4 +1,4 @@
-"""`anyvlm embed`: pictures and texts in, vectors out."""
+"""`anyvlm embed`: pictures, texts and sounds in, vectors out."""
 
 from __future__ import annotations
 
@@ -21,15 +21,18 @@ _PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 def embed(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[IMAGE|TEXT]...", help="Pictures (files, or names that end like one) and texts, in any order."),
+        typer.Argument(
+            metavar="[IMAGE|TEXT|AUDIO]...",
+            help="Pictures and sounds (files, or names that end like one) and texts, in any order.",
+        ),
     ] = None,
     jsonl: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help='Lines {"image": "cat.png"} or {"text": "a cat"}; - reads them from stdin.'),
+        typer.Option(metavar="FILE", help='Lines {"image": "a.png"}, {"text": "a cat"}, {"audio": "a.wav"}; - reads stdin.'),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help=".jsonl or .npy (with its rows in FILE.jsonl); stdout if not given."),
+        typer.Option("--out", "-o", metavar="FILE", help=".jsonl, .parquet, .npy (rows named in FILE.jsonl); else stdout."),
     ] = None,
     model: Model = DEFAULT_TOWERS,
     batch: Annotated[int, typer.Option(metavar="N", min=1, help="Computed together.")] = 32,
@@ -39,7 +42,7 @@ def embed(
     device: Device = None,
     dtype: Dtype = None,
 ) -> None:
-    """Turn pictures and texts into vectors of length 1, whose product says how alike they are.
+    """Turn pictures, texts and sounds into vectors of length 1, whose product says how alike they are.
 
     A broken picture has an error in its line and stops nothing. With --out an interrupted run goes on where it was.
 
@@ -50,12 +53,16 @@ def embed(
     items = [*map(_item, words or ()), *(_read(jsonl) if jsonl else ())]
     if not items:
         raise InputError("There is nothing to embed; give pictures or texts, or lines with --jsonl.")
-    if out is not None and out.suffix not in (".npy", ".jsonl"):
-        raise InputError(f"'{out}' must end in .npy or .jsonl, which says how it is written.")
+    if out is not None and out.suffix not in (".npy", ".jsonl", ".parquet"):
+        raise InputError(f"'{out}' must end in .npy, .jsonl or .parquet, which says how it is written.")
     if out is not None and not out.parent.is_dir():
         raise InputError(f"There is no directory '{out.parent}'; make it first.")
 
     from anyvlm.generate.dual import load
+    from anyvlm.generate.embed import check_parquet
+
+    if out is not None and out.suffix == ".parquet":
+        check_parquet()
 
     entries = _entries(load(model, device=device, dtype=dtype), items, out, batch, workers)
     broken = [entry for entry in entries if entry.error]
@@ -91,8 +98,11 @@ def _entries(loaded: DualModel, items: list[Item], out: Path | None, batch: int,
 
 def _item(word: str) -> Item:
     from anyvlm.inputs.decode import Item
+    from anyvlm.inputs.sound import SUFFIXES
 
     path = Path(word)
+    if path.suffix.lower() in SUFFIXES:
+        return Item("audio", word)
     return Item("image" if path.suffix.lower() in _PICTURES or _is_file(path) else "text", word)
 
 
@@ -121,11 +131,9 @@ def _read(name: str) -> list[Item]:
             data = json.loads(line)
         except ValueError:
             data = None
-        match data:
-            case {"image": str(path)}:
-                items.append(Item("image", path))
-            case {"text": str(said)}:
-                items.append(Item("text", said))
+        match list(data.items()) if isinstance(data, dict) else None:
+            case [(str(kind), str(content))]:
+                items.append(Item(kind, content))
             case _:
                 raise InputError(f'Line {number} of {name} is not of the form {{"image": "cat.png"}} or {{"text": "a cat"}}.')
     return items

@@ -19,7 +19,7 @@ def search(
     where: Annotated[str, typer.Argument(metavar="INDEX", help="What `anyvlm index` made, or the folder it was made of.")],
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TEXT|IMAGE]...", help="What is looked for; of several, the mean."),
+        typer.Argument(metavar="[TEXT|IMAGE|AUDIO]...", help="What is looked for; of several, the mean."),
     ] = None,
     without: Annotated[
         list[str] | None, typer.Option("--not", metavar="TEXT", help="What is not wanted; may be repeated.")
@@ -70,15 +70,18 @@ def _search(
     dtype: str | None,
 ) -> list[Found]:  # fmt: skip
     from anyvlm.cli._pictures import picture
+    from anyvlm.inputs.sound import SUFFIXES
     from anyvlm.search import query
     from anyvlm.search.embedder import load_towers
 
     addresses = ("http://", "https://", "data:")
-    named = [word for word in words if word == "-" or os.path.isfile(word) or word.lower().startswith(addresses)]
+    sounds = [word for word in words if os.path.isfile(word) and Path(word).suffix.lower() in SUFFIXES]
+    files = [word for word in words if word not in sounds]
+    named = [word for word in files if word == "-" or os.path.isfile(word) or word.lower().startswith(addresses)]
     images = [picture(word, remote=remote) for word in named]
     embedder = load_towers(model or store.facts.source, device=device, dtype=dtype)
     store.must_be_of(embedder.name, embedder.weights, embedder.width)
-    vector = query.query(embedder, [word for word in words if word not in named], images, without)
+    vector = query.query(embedder, [word for word in files if word not in named], images, without, sounds)
     return query.search(store, embedder, vector, top)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Protocol
 
 import numpy as np
@@ -19,7 +21,7 @@ from anyvlm.evaluate.metrics import (
     recall_of_images,
     recall_of_texts,
 )
-from anyvlm.inputs.image import read_image
+from anyvlm.inputs.decode import FEW, Held, decoded, workers_for
 from anyvlm.inputs.policy import Policy
 
 RECALLS = (1, 5, 10)
@@ -57,10 +59,13 @@ def task_of(data: PairSet) -> str:
     raise InputError(f"The samples of '{data.where}' have neither labels nor captions{more}.")
 
 
-def classify(embedder: Embedder, data: PairSet, templates: Sequence[str], *, batch: int = 32) -> Scores:
+def classify(
+    embedder: Embedder, data: PairSet, templates: Sequence[str], *, batch: int = 32, workers: int | None = None
+) -> Scores:
     """Which class fits best, by the mean over templates of its sentences: acc1, acc5, mean_per_class_recall.
 
-    Where some pictures have several classes: mean_average_precision alone. `templates`: with {} for the class.
+    Where some pictures have several classes: mean_average_precision alone. `templates`: with {} for the class. `workers`:
+    processes that decode; None: as many as pay.
     """
     if len(data.classes) < 2:
         raise InputError(f"'{data.where}' has {len(data.classes)} classes; at least two are needed to choose among.")
@@ -69,7 +74,7 @@ def classify(embedder: Embedder, data: PairSet, templates: Sequence[str], *, bat
     means = [embedder.texts([one.replace("{}", name) for one in templates]).mean(0) for name in data.classes]
     heads = np.stack([mean / np.linalg.norm(mean) for mean in means])
     scores, labels, broken = list[NDArray[np.float32]](), list[tuple[int, ...]](), dict[str, str]()
-    for some, vectors in _embedded(embedder, data, batch, broken):
+    for some, vectors in _embedded(embedder, data, batch, broken, workers):
         for pair, vector in zip(some, vectors, strict=True):
             if pair.labels is None:
                 raise InputError(f"'{pair.key}' has no label.")
@@ -92,11 +97,13 @@ def classify(embedder: Embedder, data: PairSet, templates: Sequence[str], *, bat
     return Scores("classify", len(table), metrics | {"mean_per_class_recall": mean_per_class_recall(table, target)}, broken)
 
 
-def retrieve(embedder: Embedder, data: PairSet, *, recalls: Sequence[int] = RECALLS, batch: int = 32) -> Scores:
+def retrieve(
+    embedder: Embedder, data: PairSet, *, recalls: Sequence[int] = RECALLS, batch: int = 32, workers: int | None = None
+) -> Scores:
     """Texts by picture and pictures by text: {text,image}_retrieval_recall@k. Rows of the same picture are one picture."""
     number, owner, lines = dict[str, int](), list[int](), list[str]()
     images, broken = list[NDArray[np.float32]](), dict[str, str]()
-    for some, vectors in _embedded(embedder, data, batch, broken):
+    for some, vectors in _embedded(embedder, data, batch, broken, workers):
         for pair, vector in zip(some, vectors, strict=True):
             if not pair.captions:
                 raise InputError(f"'{pair.key}' has no caption.")
@@ -115,17 +122,26 @@ def retrieve(embedder: Embedder, data: PairSet, *, recalls: Sequence[int] = RECA
 
 
 def _embedded(
-    embedder: Embedder, data: PairSet, batch: int, broken: dict[str, str]
+    embedder: Embedder, data: PairSet, batch: int, broken: dict[str, str], workers: int | None
 ) -> Iterator[tuple[list[Pair], NDArray[np.float32]]]:
     """Pairs with the vectors of their pictures, `batch` at a time; those that cannot be read go into `broken`."""
-    some, arrays = list[Pair](), list[NDArray[np.float32]]()
-    for pair in data:
-        try:
-            arrays.append(embedder.policy.arrays(read_image(pair.image))[0])
-        except InputError as error:
-            broken[pair.key] = str(error)
+    some, arrays, waiting = list[Pair](), list[NDArray[np.float32]](), deque[Pair]()
+
+    def sources(pairs: Iterable[Pair]) -> Iterator[str | Held]:
+        for pair in pairs:
+            waiting.append(pair)
+            yield Held(pair.key, pair.image) if isinstance(pair.image, bytes) else str(pair.image)
+
+    pairs = iter(data)
+    first = list(islice(pairs, FEW))
+    count = workers_for(len(first)) if workers is None else workers
+    for each in decoded(sources(chain(first, pairs)), embedder.policy, workers=count):
+        pair = waiting.popleft()
+        if each.error:
+            broken[pair.key] = each.error
             continue
         some.append(pair)
+        arrays.append(each.arrays[0])
         if len(some) == batch:
             yield some, embedder.pictures(arrays)
             some, arrays = [], []

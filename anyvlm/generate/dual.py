@@ -6,7 +6,7 @@ Shape letters: I pictures, J texts or labels, B items, C values per patch, E wid
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from anyvlm.dual import Dual, DualSystem, Softmax, TextTower, Tower
+from anyvlm.contrasts import uncertainty
+from anyvlm.dual import Dual, DualSystem, Look, Softmax, TextTower, Tower
 from anyvlm.errors import InputError
 from anyvlm.generate.device import Place, place
 from anyvlm.generate.prepack import prepack
@@ -57,9 +58,13 @@ class Fit:
 
 @dataclass(frozen=True)
 class Classes(Fit):
-    """The same for labels (I, J): `best` is the likeliest label of every picture. `cut`: number of a label."""
+    """The same for labels (I, J): `best` is the likeliest label of every picture. `cut`: number of a label.
+
+    `unsure`: of every picture the sum of its variances, where the system gives them (ProLIP).
+    """
 
     labels: tuple[str, ...] = ()
+    unsure: Tensor | None = None
 
     @property
     def best(self) -> tuple[str, ...]:
@@ -119,9 +124,18 @@ class DualModel:
         `templates`: sentences with {} for the label, whose points are averaged; the system's own if None. Raises InputError
         for no labels, for one where the system chooses among them, and for a label given twice.
         """
+        self.check_labels(labels)
+        look = self.look_images(images, batch=batch)
+        found = self.classify_points(look.point_BE, labels, templates=templates, batch=batch)
+        return found if look.spread_BE is None else replace(found, unsure=uncertainty(look))
+
+    def classify_points(
+        self, points_IE: Tensor, labels: Sequence[str], *, templates: Sequence[str] | None = None, batch: int = BATCH
+    ) -> Classes:
+        """The same for points of pictures, or of regions (`anyvlm.generate.regions`) or sounds (`anyvlm.generate.signals`)."""
         names = self.check_labels(labels)
-        points, cut = self.point_labels(names, templates, batch=batch)
-        return Classes(*self._compared(self.point_images(images, batch=batch), points), cut, names)
+        texts_JE, cut = self.point_labels(names, templates, batch=batch)
+        return Classes(*self._compared(points_IE, texts_JE), cut, names)
 
     # Steps ------------------------------------------------------------------------------------------------------------
 
@@ -155,24 +169,34 @@ class DualModel:
 
     def point_images(self, images: Images, *, batch: int = BATCH) -> Tensor:
         """Points (I, E) of pictures."""
+        return self.look_images(images, batch=batch).point_BE
+
+    def look_images(self, images: Images, *, batch: int = BATCH) -> Look:
+        """Vectors of pictures, and how sure the tower is of each, where it says."""
         several = images if isinstance(images, (list, tuple)) else (images,)
         if not several:
             raise InputError("There are no pictures; give at least one.")
         policy, parts = self._tower("image").policy, []
         for start in range(0, len(several), batch):
             some = [read_image(image, remote=self.remote) for image in several[start : start + batch]]
-            parts.append(self.point_arrays([policy.arrays(image)[0] for image in some]))
-        return torch.cat(parts)
+            parts.append(self.look_arrays([policy.arrays(image)[0] for image in some]))
+        spreads = [part.spread_BE for part in parts if part.spread_BE is not None]
+        return Look(torch.cat([part.vector_BE for part in parts]), spread_BE=torch.cat(spreads) if spreads else None)
 
-    @torch.inference_mode()
     def point_arrays(self, arrays: Sequence[Array], modality: str = "image") -> Tensor:
         """Points (B, E) of arrays (3, h, w) that the policy of that tower made, all at once."""
+        return self.look_arrays(arrays, modality).point_BE
+
+    @torch.inference_mode()
+    def look_arrays(self, arrays: Sequence[Array], modality: str = "image") -> Look:
+        """Vectors of such arrays, and how sure the tower is of each, where it says."""
         encoder = self._tower(modality).encoder
         grids = [encoder.grid(*array.shape[1:]) for array in arrays]
         order = sorted(range(len(arrays)), key=grids.__getitem__)  # those of one size are computed together
         x_NC = torch.cat([still(torch.from_numpy(arrays[n]), encoder) for n in order]).to(self.place.device)
-        points = self.module.points(modality, Pixels(x_NC, tuple(grids[n] for n in order)))
-        return torch.empty_like(points).index_copy(0, torch.tensor(order, device=points.device), points).float()
+        look = self.module.look(modality, Pixels(x_NC, tuple(grids[n] for n in order)))
+        back = torch.tensor(order, device=look.vector_BE.device).argsort()
+        return Look(look.vector_BE[back], spread_BE=None if look.spread_BE is None else look.spread_BE[back])
 
     @torch.inference_mode()
     def _point_texts(self, lines: Sequence[str], batch: int) -> tuple[Tensor, dict[int, int]]:

@@ -13,7 +13,6 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal
 
 from anyvlm.errors import InputError
 from anyvlm.inputs.image import LIMITS, read_image
@@ -21,14 +20,24 @@ from anyvlm.inputs.policy import Array, Policy
 
 AHEAD = 8
 """Pictures in work for every worker."""
+FEW = 64
+"""Pictures below which no worker process pays: each takes half a second to start."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """A picture's path or a text."""
+    """A picture's path ("image"), a text ("text"), or a file for another tower, by its name: a sound ("audio"), or an array."""
 
-    kind: Literal["image", "text"]
+    kind: str
     content: str
+
+
+@dataclass(frozen=True)
+class Held:
+    """A picture whose file is in memory, and what it is called."""
+
+    path: str
+    data: bytes
 
 
 @dataclass(frozen=True)
@@ -41,10 +50,11 @@ class Decoded:
     error: str = ""
 
 
-def decode(path: str, policy: Policy, known: frozenset[str] = frozenset()) -> Decoded:
+def decode(source: str | Held, policy: Policy, known: frozenset[str] = frozenset()) -> Decoded:
     """One picture. What is wrong with it is said, not raised."""
+    path = source.path if isinstance(source, Held) else source
     try:
-        data = _read(path)
+        data = source.data if isinstance(source, Held) else _read(path)
         digest = hashlib.sha256(data).hexdigest()
         if digest in known:
             return Decoded(path, digest)
@@ -70,17 +80,17 @@ def _read(path: str) -> bytes:
 
 
 def decoded(
-    paths: Iterable[str], policy: Policy, *, workers: int = 0, known: frozenset[str] = frozenset()
+    sources: Iterable[str | Held], policy: Policy, *, workers: int = 0, known: frozenset[str] = frozenset()
 ) -> Iterator[Decoded]:
     """All pictures in order. `workers`: processes; 0 decodes here. `known`: digests of files that need not be decoded."""
     if workers <= 0:
-        yield from (decode(path, policy, known) for path in paths)
+        yield from (decode(source, policy, known) for source in sources)
         return
     waiting: deque[Future[Decoded]] = deque()
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
-            for path in paths:
-                waiting.append(pool.submit(decode, path, policy, known))
+            for source in sources:
+                waiting.append(pool.submit(decode, source, policy, known))
                 if len(waiting) >= AHEAD * workers:
                     yield waiting.popleft().result()
             while waiting:
@@ -91,5 +101,5 @@ def decoded(
 
 
 def workers_for(pictures: int) -> int:
-    """As many processes as pay: none for a few pictures, since each takes half a second to start."""
-    return 0 if pictures < 64 else min(8, os.cpu_count() or 1)
+    """As many processes as pay: none for a few pictures."""
+    return 0 if pictures < FEW else min(8, os.cpu_count() or 1)

@@ -47,6 +47,10 @@ class Embedder(Protocol):
         """(n, width)."""
         ...
 
+    def sounds(self, files: Sequence[str]) -> Vectors:
+        """(n, width). Raises InputError where the model hears nothing."""
+        ...
+
 
 class Towers:
     """A `DualModel` as an `Embedder`."""
@@ -68,6 +72,16 @@ class Towers:
         points = self.model.embed(texts=list(lines)).texts
         assert points is not None
         out: Vectors = points.float().cpu().numpy()
+        return out
+
+    def sounds(self, files: Sequence[str]) -> Vectors:
+        """(n, width). Raises InputError where the model hears nothing."""
+        from anyvlm.generate.embed import read_signal
+        from anyvlm.generate.signals import point_signals
+
+        waves = [read_signal(self.model, "audio", file) for file in files]
+        points = point_signals(self.model, "audio", waves)
+        out: Vectors = (points / points.norm(dim=-1, keepdim=True)).float().cpu().numpy()
         return out
 
 

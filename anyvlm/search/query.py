@@ -27,16 +27,21 @@ class Found:
     score: float
 
 
-def query(embedder: Embedder, texts: Sequence[str], images: Sequence[Image.Image], without: Sequence[str] = ()) -> Vectors:
+def query(
+    embedder: Embedder, texts: Sequence[str], images: Sequence[Image.Image], without: Sequence[str] = (),
+    sounds: Sequence[str] = (),
+) -> Vectors:  # fmt: skip
     """One vector (width,) of length 1: the mean of all that is wanted, less the mean of what is not. Raises InputError.
 
-    Pictures (upright RGB) and texts weigh the same each, as ImageBind (2305.05665, section 4.3) adds them.
+    Pictures (upright RGB), texts and sounds (files) weigh the same each, as ImageBind (2305.05665, section 4.3) adds them.
     """
     wanted = []
     if texts:
         wanted.append(embedder.texts(texts))
     if images:
         wanted.append(embedder.pictures([embedder.policy.arrays(image)[0] for image in images]))
+    if sounds:
+        wanted.append(embedder.sounds(sounds))
     if not wanted:
         raise InputError("There is nothing to search for; give a text or a picture.")
     mean = np.concatenate(wanted).mean(0)

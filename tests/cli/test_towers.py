@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import wave
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
+from anyvlm.errors import InputError
+from anyvlm.generate.regions import point_regions
+from anyvlm.generate.uncertain import look_images, uncertainties
 from anyvlm.inputs.prompts import IMAGENET
+from anyvlm.inputs.sound import read_sound
 from anyvlm.weights.load import Loaded
 from anyvlm.weights.save import save
 from tests.commands import run
@@ -114,8 +121,8 @@ def test_it_goes_on_where_it_was(place: Path, monkeypatch: pytest.MonkeyPatch) -
     counted: list[int] = []
     from anyvlm.generate.dual import DualModel
 
-    inner = DualModel.point_arrays
-    monkeypatch.setattr(DualModel, "point_arrays", lambda self, arrays: counted.append(len(arrays)) or inner(self, arrays))
+    inner = DualModel.look_arrays
+    monkeypatch.setattr(DualModel, "look_arrays", lambda self, arrays: counted.append(len(arrays)) or inner(self, arrays))
     assert run(*words).code == 0 and sum(counted) == 1  # only what was cut off
     again = [json.loads(line) for line in (place / "kept.jsonl").read_text().splitlines()]
     for a, b in zip(again, map(json.loads, before.splitlines()), strict=True):
@@ -133,9 +140,80 @@ def test_workers_decode_the_same(place: Path) -> None:
 def test_what_cannot_be_embedded(place: Path) -> None:
     for words, said in (
         ((), "nothing to embed"),
-        (("a cat", "-o", place / "out.csv"), "must end in .npy or .jsonl"),
+        (("a cat", "-o", place / "out.csv"), "must end in .npy, .jsonl or .parquet"),
         (("a cat", "-o", place / "no" / "out.npy"), "no directory"),
         (("--jsonl", place / "no.jsonl"), "cannot be read"),
     ):
         assert said in run("embed", *words, *model(place)).sentence
     assert "Line 1 of - is not of the form" in run("embed", "--jsonl", "-", *model(place), stdin=b'{"cat": 1}').sentence
+
+
+@pytest.fixture(scope="module")
+def senses(place: Path) -> Path:
+    """Systems that hear, see regions, and say how sure they are; a tone of half a second."""
+    for name, kind in (("senses", "imagebind-huge"), ("regions", "alpha-clip-b-16"), ("unsure", "prolip-b-16")):
+        ours = built(kind)
+        save(Loaded(ours.system, ours.module, ours.tokenizer), place / name)
+    tone = (12000 * np.sin(np.arange(11025) * 2 * np.pi * 440 / 22050)).astype("<i2")
+    with wave.open(str(place / "tone.wav"), "wb") as file:
+        file.setnchannels(1), file.setsampwidth(2), file.setframerate(22050)
+        file.writeframes(tone.tobytes())
+    (place / "broken.wav").write_bytes(b"RIFF....WAVE")
+    return place
+
+
+def test_sounds_and_other_senses(senses: Path) -> None:
+    np.save(senses / "depth.npy", np.zeros((1, 24, 24), np.float32))
+    words = ("embed", senses / "tone.wav", senses / "0.png", "a dog", senses / "broken.wav", *model(senses, "senses"))
+    done = run(*words)
+    assert done.code == 0 and "no sound that can be read" in done.err
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    assert [next(iter(line)) for line in lines] == ["audio", "image", "text", "audio"]
+    assert "error" in lines[3] and all(abs(np.linalg.norm(line["vector"]) - 1) < 1e-5 for line in lines[:3])
+    heard = read_sound(senses / "tone.wav", 16000)
+    assert heard.shape[0] == 1 and abs(heard.shape[1] - 8000) < 100 and 0.3 < abs(heard).max() < 0.5
+    assert "has image, text" in run("embed", senses / "tone.wav", *model(senses)).err
+
+
+def test_what_a_sound_may_not_be(senses: Path) -> None:
+    noise(30, 20, 1).save(senses / "picture.wav", "PNG")
+    (senses / "empty.wav").touch()
+    for name, said in (("picture.wav", "sound"), ("empty.wav", "0 bytes"), ("gone.wav", "no")):
+        with pytest.raises(InputError, match=said):
+            read_sound(senses / name, 16000)
+
+
+def test_parquet_holds_what_lines_say(senses: Path) -> None:
+    out = senses / "points.parquet"
+    words = ("embed", senses / "0.png", "a cat", senses / "broken.png", *model(senses, "unsure"))
+    assert run(*words, "-o", out).code == 0
+    said = [json.loads(line) for line in run(*words).out.splitlines()]
+    table = pq.read_table(out)
+    assert table["kind"].to_pylist() == ["image", "text", "image"] and table["error"].to_pylist()[2]
+    for row, line in zip(table.to_pylist()[:2], said, strict=False):
+        assert np.allclose(row["vector"], line["vector"], atol=1e-6)
+    assert table["uncertainty"].to_pylist()[0] == pytest.approx(said[0]["uncertainty"], rel=1e-5)
+
+
+def test_a_region_is_looked_at(senses: Path) -> None:
+    words = ("classify", senses / "0.png", "--labels", "cat,dog", "--json", *model(senses, "regions"))
+    ours = built("alpha-clip-b-16")
+    mask = np.zeros((30, 40), bool)
+    mask[5:25, 10:30] = True
+    Image.fromarray(mask).save(senses / "mask.png")
+    want = ours.classify_points(point_regions(ours, [noise(40, 30, 0)], [mask]), ["cat", "dog"]).probability[0]
+    for region in ("10,5,30,25", str(senses / "mask.png")):
+        done = run(*words, "--region", region)
+        assert np.allclose(list(json.loads(done.out)["pictures"][0]["probabilities"].values()), want.numpy(), atol=1e-5)
+    for region, said in (("1,2,3", "is no region"), ("10,5,90,25", "does not lie in a picture of 40 x 30")):
+        assert said in run(*words, "--region", region).sentence
+    assert "sees whole pictures only" in run(*words[:-6], "--region", "1,1,9,9", *model(senses)).sentence
+    assert "There are 2 regions for 1 pictures" in run(*words, "--region", "1,1,9,9", "--region", "1,1,9,9").sentence
+
+
+def test_how_sure_a_model_is(senses: Path) -> None:
+    words = ("classify", senses / "0.png", senses / "1.png", "--labels", "cat,dog", *model(senses, "unsure"))
+    said = [row["uncertainty"] for row in json.loads(run(*words, "--json").out)["pictures"]]
+    ours = built("prolip-b-16")
+    want = uncertainties(ours, look_images(ours, [noise(40, 30, 0), noise(41, 30, 1)])).tolist()
+    assert said == pytest.approx(want, rel=1e-4) and run(*words).out.count("uncertainty") == 2
