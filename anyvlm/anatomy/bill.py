@@ -65,13 +65,14 @@ class Bill:
 
 def bill(
     system: AnySystem, sizes: Sequence[Size], *, text: int = 64, context: int = 4096, fps: float | None = None,
-    frames: int | None = None,
+    frames: int | None = None, tree: Branch | None = None,
 ) -> Bill:  # fmt: skip
-    """What `sizes` (of pictures and videos) and `text` tokens cost. `fps`, `frames`: how videos are looked at.
+    """What `sizes` (of pictures and videos) and `text` tokens cost. `fps`, `frames`: how videos are looked at. `tree`: what
+    `parameters(system)` found, where one has it already.
 
     Raises InputError for pictures that the system does not take, SpecError for a part that nobody has counted.
     """
-    tree = parameters(system)
+    tree = tree or parameters(system)
     match system:
         case System():
             return _system(system, tree, sizes, text, context, fps, frames)

@@ -27,6 +27,7 @@ GROUPS = (
     "Prompt", "Output", "Training", "Weights",
 )  # fmt: skip
 """In the order in which they are told."""
+SUMMARY = "in a line"
 DETAILS = "details"
 """Label of what the other facts of a group leave out."""
 _LETTERS = {192: "Ti", 384: "S", 768: "B", 1024: "L", 1152: "So400m", 1280: "H", 1408: "g", 1664: "bigG", 1792: "E"}
@@ -77,7 +78,7 @@ def _origin(system: AnySystem) -> Iterator[tuple[str, str, str]]:
     yield "Origin", "paper", f"arXiv {meta.paper}" if meta.paper[:4].isdecimal() else meta.paper
     yield "Origin", "licence", meta.license
     yield "Origin", "family", meta.family
-    yield "Origin", "in a line", meta.summary
+    yield "Origin", SUMMARY, meta.summary
 
 
 def _system(system: System) -> Iterator[tuple[str, str, str]]:
@@ -200,7 +201,7 @@ def _film(film: Film) -> Iterator[tuple[str, str, str]]:
 
 
 def _encoder(encoder: Encoder) -> Iterator[tuple[str, str, str]]:
-    told = ("width", "depth", "widths", "depths", "heads", "patch", "layers")
+    told: tuple[str, ...] = ("width", "depth", "widths", "depths", "heads", "patch", "layers")
     yield "Vision encoder", "design", _design(encoder)
     yield "Vision encoder", "kind", phrase(encoder)[0]
     yield "Vision encoder", "size", _size(encoder)
@@ -218,8 +219,9 @@ def _design(encoder: Spec) -> str:
     inner = getattr(encoder, "encoder", None)
     if inner is not None:
         return known(inner) or phrase(inner)[0]
-    letter = _LETTERS.get(getattr(encoder, "width", 0) or 0)
-    return f"ViT-{letter}/{getattr(encoder, 'patch', '')}" if letter and getattr(encoder, "heads", 0) else ""
+    width: object = getattr(encoder, "width", None)
+    letter = _LETTERS.get(width) if isinstance(width, int) else None
+    return f"ViT-{letter}/{getattr(encoder, 'patch', '')}" if letter and hasattr(encoder, "heads") else ""
 
 
 def _size(spec: Spec) -> str:
@@ -306,34 +308,34 @@ def _prompt(system: System) -> str:
 def _stages(stages: tuple[Stage, ...]) -> Iterator[tuple[str, str, str]]:
     for n, stage in enumerate(stages, 1):
         yield "Training", f"stage {n}", stage_words(stage)
-        said = ("name", "train", "data", "lr", "batch", "epochs", "steps", "lora", "note")
+        said = ("name", "data", "lr", "batch", "epochs", "steps", "note")
         yield "Training", f"stage {n}, {DETAILS}", "; ".join(filter(None, (stage.note, details(stage, said))))
 
 
 def stage_words(stage: Stage) -> str:
     """What moves, on what, how long."""
     numbers = [
-        f"rate {stage.lr:g}" if stage.lr is not None else "",
+        f"rate {f'{stage.lr:g}'.replace('e-0', 'e-')}" if stage.lr is not None else "",
         f"batch {stage.batch:,}" if stage.batch else "",
         f"{stage.epochs:g} epoch{'s' * (stage.epochs != 1)}" if stage.epochs else "",
         f"{stage.steps:,} steps" if stage.steps else "",
     ]
-    moved = ", ".join(map(_part, stage.train)) or "nothing whole"
+    moved = ", ".join(dict.fromkeys(map(_part, stage.train))) or "nothing whole"
     if stage.lora:
-        moved += f", LoRA of rank {stage.lora.rank} on {', '.join(map(_part, stage.lora.on))}"
+        moved += f", LoRA of rank {stage.lora.rank} on {', '.join(dict.fromkeys(map(_part, stage.lora.on)))}"
     data = f"on {', '.join(stage.data)}" if stage.data else ""
     return "; ".join(filter(None, (f"{stage.name}: trains {moved}", data, *numbers)))
 
 
 def _part(pattern: str) -> str:
-    """"connectors.*" -> connector."""
+    """"connectors.*" -> connector, "connectors.image.queries" -> parts of the connector."""
     names = {"connectors": "connector", "encoders": "encoder", "encoder": "encoder", "joins": "stitching"}
     names |= {"lm": "language model"}
     head, _, rest = pattern.partition(".")
-    inner = {"*": "", "inserts.*": "inserted layers", "blocks.*": "layers of the language model"}.get(rest)
-    if inner is None or head not in names:
+    if head not in names:
         return "everything" if pattern == "*" else pattern
-    return inner or names[head]
+    wholes = {"*": names[head], "inserts.*": "inserted layers", "blocks.*": "layers of the language model"}
+    return wholes.get(rest, f"parts of the {names[head]}")
 
 
 def _sentence(spec: Spec) -> str:

@@ -44,7 +44,7 @@ _RULES = (
 
 
 @dataclass(frozen=True)
-class Share:
+class Kind:
     """So many parameters of a kind."""
 
     label: str
@@ -52,13 +52,13 @@ class Share:
     count: int
 
 
-def shares(tree: Branch) -> tuple[Share, ...]:
+def kinds(tree: Branch) -> tuple[Kind, ...]:
     """What the parameters of a system are for; they add up to `tree.count`."""
     sums: dict[tuple[str, str], int] = {}
     for name, count in _leaves(tree, "", 1):
         key = next((label, kind) for pattern, label, kind in _RULES if fnmatchcase(name, pattern))
         sums[key] = sums.get(key, 0) + count
-    return tuple(Share(label, kind, count) for (label, kind), count in sums.items() if count)
+    return tuple(Kind(label, kind, count) for (label, kind), count in sums.items() if count)
 
 
 def _leaves(branch: Branch, path: str, times: int) -> Iterator[tuple[str, int]]:
