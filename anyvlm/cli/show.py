@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from anyvlm.cli._light import without_torch
 from anyvlm.cli._options import Json
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def show(
 
     Example: anyvlm show llava-1.5-7b
     """
+    without_torch()
     from anyvlm.anatomy.parameters import parameters
     from anyvlm.weights.load import find
 
