@@ -27,7 +27,7 @@ def show(
     """
     without_torch()
     from anyvlm.anatomy.parameters import parameters
-    from anyvlm.weights.load import find
+    from anyvlm.cli._find import find
 
     system = find(name)
     tree = parameters(system)

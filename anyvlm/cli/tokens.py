@@ -43,7 +43,7 @@ def tokens(
     from anyvlm.inputs.plan import plan
     from anyvlm.inputs.video import read_footage
     from anyvlm.system import System, VisionSystem
-    from anyvlm.weights.load import find
+    from anyvlm.cli._find import find
 
     if not images and not video:
         raise InputError("There is nothing to count; name a picture, or a video with --video.")
