@@ -18,7 +18,7 @@ from anyvlm.parts.features import Encoder, Grid
 from anyvlm.parts.language import LanguageModel
 from anyvlm.parts.vision.signal import SignalViT
 from anyvlm.spec import Spec
-from anyvlm.system import Stream, System, VisionSystem
+from anyvlm.system import System, VisionSystem
 
 Side: TypeAlias = int | str
 """Of a shape: a number, or a letter that `Step.note` explains."""

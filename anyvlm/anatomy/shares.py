@@ -1,4 +1,4 @@
-"""The parts of a system in the order in which data flows, and what each is of the whole: parameters, active ones, trained ones."""
+"""The parts of a system in the order in which data flows, and what each is of the whole: parameters, active, trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verbs that only look start without torch, by a stand-in for it; where that does not do, they begin again with the real one."""
+"""Verbs that only look start without torch, by a stand-in for it; where that does not do, they begin again with torch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def without_torch() -> None:
 
 
 def with_torch(error: Exception) -> None:
-    """After an error: run this command again with the real torch, and end as it ends, if the stand-in may have been the cause."""
+    """After an error of which the stand-in may be the cause: run this command again with torch, and end as it ends."""
     light = sys.modules.get("anyvlm.anatomy.light")
     if light is None or not light.installed() or not _may_be(error):
         return

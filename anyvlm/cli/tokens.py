@@ -38,12 +38,12 @@ def tokens(
     """
     without_torch()
     from anyvlm.anatomy.tokens import costs
+    from anyvlm.cli._find import find
     from anyvlm.cli._pictures import conversation, picture_size, videos
     from anyvlm.errors import InputError
     from anyvlm.inputs.plan import plan
     from anyvlm.inputs.video import read_footage
     from anyvlm.system import System, VisionSystem
-    from anyvlm.cli._find import find
 
     if not images and not video:
         raise InputError("There is nothing to count; name a picture, or a video with --video.")
