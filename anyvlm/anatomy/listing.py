@@ -1,6 +1,6 @@
 """The assembled model as one text that reads from top to bottom: every number, and the code of every class that runs.
 
-It is put together from this package's own files by `inspect`: what is printed is what is computed. Of classes the constructor is
+It is put together from this package's files by `inspect`: what is printed is what is computed. Of classes the constructor is
 left out; in its place stand, as comments, what this very system holds there, with shapes.
 """
 
@@ -11,19 +11,20 @@ import inspect
 import json
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from enum import Enum
 from types import FunctionType
 from typing import TYPE_CHECKING
 
+from anyvlm.anatomy.path import Step
 from anyvlm.anatomy.shares import parts
 from anyvlm.dual import DualSystem
 from anyvlm.match import AnySystem
 from anyvlm.parts.features import Features
 from anyvlm.seq import Kind, Memory, Seq
 from anyvlm.spec import Spec
-from anyvlm.system import System, VisionSystem
+from anyvlm.system import VisionSystem
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,13 +34,13 @@ _UNTOLD = ("checkpoints",)  # fields that say how files name tensors, not what i
 _RECORDS = (Kind, Features, Memory, Seq)
 
 
-def listing(system: AnySystem) -> str:
-    """Python, though not to be run by itself."""
+def listing(system: AnySystem, steps: Sequence[Step]) -> str:
+    """Python, though not to be run by itself. `steps`: the way of a picture, told at the top."""
     import torch
 
     with torch.device("meta"):
         module = system.build()
-    return "\n".join(_Listing(system, module).lines()) + "\n"
+    return "\n".join(_Listing(system, module).lines(steps))
 
 
 class _Listing:
@@ -50,11 +51,15 @@ class _Listing:
         self.parts = dict(parts(system))
         self.done = set[object]()
 
-    def lines(self) -> Iterator[str]:
+    def lines(self, steps: Sequence[Step]) -> Iterator[str]:
         system, meta = self.system, self.system.meta
         about = f"{system.name}: {meta.summary}" if meta.summary else system.name
         told = "\n".join(textwrap.wrap(f"Paper: {meta.paper} ({meta.year}). Licence: {meta.license}.", _WIDE))
         yield f'"""{about}\n\n{told}\n"""'
+        yield "\n# The shapes that parts hand on:\n#"
+        for step in steps:
+            name = "" if step.name == step.part else step.name
+            yield f"#   {step.part:24} {name:18} {_by(step.shape):20} {step.note}".rstrip()
         yield "\nimport torch\nimport torch.nn.functional as F\nfrom torch import Tensor, nn\n"
         yield _title("What parts hand to each other")
         plain = isinstance(system, DualSystem | VisionSystem)
@@ -128,7 +133,7 @@ class _Listing:
             yield from self._function(other)
 
     def _code(
-        self, cls: type, held: Iterable[str] = (), whole: bool = False, wanted: FunctionType | None = None
+        self, cls: type, held: Iterable[str] = (), whole: bool = False, wanted: Callable[[ast.FunctionDef], bool] | None = None
     ) -> Iterator[str]:
         """A class without its constructor; `wanted`: which of its methods. Nothing if none is left."""
         if cls in self.done:
@@ -145,15 +150,14 @@ class _Listing:
             yield source
             return
         yield lines[tree.lineno - 1]
-        if doc := ast.get_docstring(tree, clean=False):
-            yield f'    """{doc}"""\n'
-        yield from (f"    {line}" for line in held)
+        blocks = [[f'    """{doc}"""'] if (doc := ast.get_docstring(tree, clean=False)) else []]
+        blocks.append([f"    {line}" for line in held])
         for node in methods:
             first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
-            yield ""
-            yield from lines[first - 1 : node.end_lineno]
+            blocks.append(lines[first - 1 : node.end_lineno])
         if not methods:
-            yield "    ..."
+            blocks.append(["    ..."])
+        yield "\n\n".join("\n".join(block) for block in blocks if block)
         yield ""
 
 
@@ -184,11 +188,12 @@ def _held(module: nn.Module) -> Iterator[str]:
     for name, parameter in module.named_parameters(recurse=False):
         yield f"# {name}: {_by(parameter.shape)}"
     for name, child in module.named_children():
-        yield f"# {name}: {_child(child)}"
+        if _ours(type(child)) or any(child.children()) or any(True for _ in child.parameters()):
+            yield f"# {name}: {_child(child)}"
 
 
 def _child(module: nn.Module) -> str:
-    below = [child for _, child in module.named_children()]
+    below = list(module.children())
     if below and not _ours(type(module)):  # a list or a dictionary of torch
         first, more = type(below[0]).__name__, len({type(child) for child in below}) > 1
         return f"{len(below)} × {first}{' and others' if more else ''}"
@@ -197,7 +202,7 @@ def _child(module: nn.Module) -> str:
     return f"{type(module).__name__} {shapes}".rstrip()
 
 
-def _by(shape: Iterable[int]) -> str:
+def _by(shape: Iterable[int | str]) -> str:
     return " × ".join(map(str, shape)) or "one number"
 
 
@@ -224,5 +229,5 @@ def _computes(function: FunctionType) -> bool:
     """Whether it is code of this package that takes or gives tensors."""
     if function.__module__.partition(".")[0] != "anyvlm":
         return False
-    said = function.__annotations__.values()
-    return any("Tensor" in str(each) or "Seq" in str(each) for each in said) and function.__module__ != "anyvlm.parts.init"
+    said = " ".join(map(str, function.__annotations__.values()))
+    return function.__module__ != "anyvlm.parts.init" and any(what in said for what in ("Tensor", "Seq", "Features"))

@@ -125,7 +125,7 @@ def _idle(module: nn.Module, counts: dict[str, int]) -> dict[str, int]:
     from anyvlm.parts.by_kind import Copies
     from anyvlm.parts.moe import MoEModule
 
-    out = {}
+    out = dict[str, int]()
     for path, each in module.named_modules():
         if isinstance(each, MoEModule):
             below = [name for name in counts if _below(name, f"{path}.experts")]

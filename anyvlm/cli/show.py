@@ -33,6 +33,7 @@ def show(
     Example: anyvlm show llava-1.5-7b --image 1024x768
     """
     without_torch()
+    from anyvlm.anatomy.listing import listing
     from anyvlm.anatomy.parameters import parameters
     from anyvlm.anatomy.path import path
     from anyvlm.anatomy.shares import shares
@@ -40,10 +41,6 @@ def show(
     from anyvlm.cli._words import size
 
     system, pixels = find(name), size(image)
-    if expand and not json:
-        from anyvlm.anatomy.listing import listing
-
-        return typer.echo(listing(system))
     tree = parameters(system)
     steps = path(system, tree, pixels)
     if json:
@@ -51,10 +48,10 @@ def show(
 
         object = _object(system, tree, shares(system), steps, pixels)
         if expand:
-            from anyvlm.anatomy.listing import listing
-
-            object["listing"] = listing(system)
+            object["listing"] = listing(system, steps)
         typer.echo(writer.dumps(object, indent=2, ensure_ascii=False))
+    elif expand:
+        typer.echo(listing(system, steps))
     else:
         from rich.console import Console
 

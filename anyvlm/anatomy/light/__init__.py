@@ -80,13 +80,11 @@ class Function:
     """torch.autograd.Function, to be inherited from; its `apply` is never reached."""
 
 
-_LAYERS: dict[str, object] = {
-    layer.__name__: layer
-    for layer in (
-        Parameter, Module, ModuleList, ModuleDict, Sequential, ParameterList,
-        Linear, Embedding, LayerNorm, GroupNorm, Conv1d, Conv2d, Conv3d, ConvTranspose2d,
-    )
-} | dict.fromkeys(("Identity", "GELU", "ReLU", "SiLU", "Tanh", "Sigmoid", "Dropout", "Flatten"), Plain)  # fmt: skip
+_LAYERS = (
+    Parameter, Module, ModuleList, ModuleDict, Sequential, ParameterList,
+    Linear, Embedding, LayerNorm, GroupNorm, Conv1d, Conv2d, Conv3d, ConvTranspose2d,
+)  # fmt: skip
+_PLAIN = ("Identity", "GELU", "ReLU", "SiLU", "Tanh", "Sigmoid", "Dropout", "Flatten")
 _MAKERS: dict[str, object] = {
     **dict.fromkeys(("empty", "zeros", "ones", "rand", "randn"), _sized),
     **{"full": _full, "tensor": _tensor, "eye": _eye},
@@ -94,7 +92,7 @@ _MAKERS: dict[str, object] = {
 }
 _KNOWN: dict[str, dict[str, object]] = {
     "torch": {"Tensor": Tensor, "Size": tuple, **_MAKERS},
-    "torch.nn": _LAYERS,
+    "torch.nn": {layer.__name__: layer for layer in _LAYERS} | {name: type(name, (Plain,), {}) for name in _PLAIN},
     "torch.nn.parameter": {"Parameter": Parameter},
     "torch.autograd": {"Function": Function},
     "torch.autograd.function": {"Function": Function},
@@ -150,9 +148,9 @@ def install() -> None:
     """From here on `import torch` in this process gives the stand-in. Raises Unseen if torch has been imported before."""
     if "torch" in sys.modules:
         raise Unseen("torch is imported already")
-    sys.meta_path.insert(0, _Finder)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, _Finder)
 
 
 def installed() -> bool:
     """Whether this process sees the stand-in."""
-    return isinstance(sys.modules.get("torch"), _Package) or _Finder in sys.meta_path  # type: ignore[comparison-overlap]
+    return isinstance(sys.modules.get("torch"), _Package) or _Finder in sys.meta_path
