@@ -52,7 +52,7 @@ def parameters(system: AnySystem) -> Branch:
 def _branch(module: nn.Module, name: str, seen: set[int]) -> Branch:
     leaves = [_leaf(parameter, leaf, seen) for leaf, parameter in module.named_parameters(recurse=False)]
     below = [_branch(child, part, seen) for part, child in module.named_children()]
-    branches = tuple(branch for branch in [*leaves, *_joined(below)] if branch.branches or branch.shape)
+    branches = (*leaves, *(branch for branch in _joined(below) if branch.branches or branch.shape))
     if branches and not below and branches[0].name == "weight" and {leaf.name for leaf in leaves} <= {"weight", "bias"}:
         weight = branches[0]
         return replace(weight, name=name, bias=len(leaves) == 2, count=sum(leaf.count for leaf in leaves))

@@ -6,6 +6,7 @@ import typer
 
 from anyvlm.cli._errors import sentences
 from anyvlm.cli._help import Verb, Verbs
+from anyvlm.cli._light import whole_process
 from anyvlm.cli.ask import ask
 from anyvlm.cli.chat import chat
 from anyvlm.cli.classify import classify
@@ -64,3 +65,9 @@ def main() -> None:
     """Run the command line and end the process: 0 well, 1 with one sentence on stderr, 2 wrong usage, 130 interrupted."""
     with sentences():
         app(prog_name="anyvlm")
+
+
+def command() -> None:
+    """`main` in a process that is the command line's alone."""
+    whole_process()
+    main()

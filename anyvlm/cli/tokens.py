@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from anyvlm.cli._light import without_torch
 from anyvlm.cli._options import DEFAULT_MODEL, Fps, Frames, Json, Model, Remote, SystemText, Videos
 
 if TYPE_CHECKING:
@@ -35,13 +36,14 @@ def tokens(
 
     Example: anyvlm tokens cat.png --model llava-1.5-7b
     """
+    without_torch()
     from anyvlm.anatomy.tokens import costs
+    from anyvlm.cli._find import find
     from anyvlm.cli._pictures import conversation, picture_size, videos
     from anyvlm.errors import InputError
     from anyvlm.inputs.plan import plan
     from anyvlm.inputs.video import read_footage
     from anyvlm.system import System, VisionSystem
-    from anyvlm.weights.load import find
 
     if not images and not video:
         raise InputError("There is nothing to count; name a picture, or a video with --video.")
