@@ -5,7 +5,7 @@ Every number comes from the planner (`tokens`), the tree of parameters or the bi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal, TypeAlias
@@ -14,6 +14,7 @@ from anyvlm.anatomy.bill import Bill, bill
 from anyvlm.anatomy.cuts import Window, windows
 from anyvlm.anatomy.kinds import Kind, kinds
 from anyvlm.anatomy.parameters import Branch, parameters
+from anyvlm.anatomy.tuning import Tuning, tuning
 from anyvlm.anatomy.words import DETAILS, GROUPS, Fact, facts
 from anyvlm.errors import InputError
 from anyvlm.inputs.plan import Size
@@ -173,7 +174,7 @@ def compare(systems: Sequence[AnySystem], case: Case) -> Comparison:
         case=case,
         cards=tuple(_card(each) for each in told),
         differences=differences([facts(system) for system in systems]),
-        costs=_costs(told, case),
+        costs=(*_costs(told, case), *_training(told)),
         cuts=tuple(_windows(each, case) for each in told),
         budgets=tuple(_budget(each, case) for each in told),
         kinds=tuple(kinds(each.tree) for each in told),
@@ -258,6 +259,18 @@ def _costs(told: Sequence[_Told], case: Case) -> tuple[Cost, ...]:
         row("Speed", "first token", "seconds", writes(lambda found: first_token_seconds(found, machine, case.dtype))),
         row("Speed", "then", "tokens/s", writes(lambda found: tokens_per_second(found, machine, case.dtype))),
     )
+
+
+def _training(told: Sequence[_Told]) -> Iterator[Cost]:
+    """What each stage holds, whole and with low-rank updates."""
+    recipes = [tuning(each.system) for each in told]
+    for n in range(max(map(len, recipes))):
+        stages: list[Tuning | None] = [recipe[n] if n < len(recipe) else None for recipe in recipes]
+        full = tuple(None if stage is None else stage.full for stage in stages)
+        low = tuple(None if stage is None else stage.lora for stage in stages)
+        yield Cost("Memory to train, without activations", f"stage {n + 1}", "bytes", full)
+        if any(low):
+            yield Cost("Memory to train, without activations", f"stage {n + 1} by LoRA", "bytes", low)
 
 
 def _windows(told: _Told, case: Case) -> tuple[Window, ...]:

@@ -76,6 +76,10 @@ _PHRASES = {
     "RMSNorm": "RMSNorm",
     "HeadNorm": "a LayerNorm for each head",
     "Rope": "rotary, base {theta}",
+    "rope.Linear": "divided by {factor}",
+    "Llama3": "long wavelengths stretched {factor} times (Llama 3)",
+    "LongRope": "a factor for each frequency (LongRope)",
+    "Yarn": "stretched {factor} times (YaRN)",
     "ByKind": "weights of their own for tokens of {kinds}: {of}",
     "GatedCross": "gated cross-attention before {layers}",
     # pools, maps, contrasts
@@ -86,6 +90,9 @@ _PHRASES = {
     "Glance": "{heads} learned weightings of the rows",
     "Look": "a learned query looks at all rows",
     "Linear": "linear map",
+    "uncertain.Spread": "variances",
+    "RowSpread": "variances from row {row}",
+    "MeanSpread": "variances from the point",
     "Star": "two maps multiplied (Star)",
     "Adapter": "{depth} residual blocks",
     "Softmax": "softmax over the batch (InfoNCE)",
@@ -114,7 +121,7 @@ _FIELDS = {"kv_heads": "heads for keys and values", "eps": "epsilon", "act": "ac
 def phrase(spec: Spec) -> tuple[str, set[str]]:
     """The phrase of a spec, and the fields that it tells. Without one the class's own name."""
     for cls in type(spec).__mro__:
-        if (words := _PHRASES.get(cls.__name__)) is not None:
+        if (words := _words(cls)) is not None:
             names = {name for _, name, _, _ in Formatter().parse(words) if name}
             return words.format_map({name: value(getattr(spec, name)) for name in names}), names
     return type(spec).__name__, set()
@@ -122,7 +129,12 @@ def phrase(spec: Spec) -> tuple[str, set[str]]:
 
 def has_phrase(spec: Spec) -> bool:
     """Whether it, or a class it extends, has one."""
-    return any(cls.__name__ in _PHRASES for cls in type(spec).__mro__)
+    return any(_words(cls) is not None for cls in type(spec).__mro__)
+
+
+def _words(cls: type) -> str | None:
+    """By class, with its file where two files have classes of one name."""
+    return _PHRASES.get(f"{cls.__module__.rpartition('.')[2]}.{cls.__name__}", _PHRASES.get(cls.__name__))
 
 
 def details(spec: Spec, elsewhere: Iterable[str] = ()) -> str:

@@ -280,7 +280,8 @@ def _feed(lm: LanguageModel) -> str:
         hidden, act = getattr(lm, "hidden", None), getattr(lm, "act", "")
         return f"MLP {value(hidden)} wide, {value(act)}" if hidden else ""
     words = [phrase(ffn)[0], *(rest for each in (ffn,) if (rest := details(each)))]
-    return "; ".join([*words, *(_sentence(swap) for swap in getattr(lm, "swaps", ()))])
+    swaps = [": ".join(filter(None, (_sentence(swap), details(swap)))) for swap in getattr(lm, "swaps", ())]
+    return "; ".join([*words, *swaps])
 
 
 def _positions(lm: LanguageModel) -> str:

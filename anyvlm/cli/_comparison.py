@@ -43,5 +43,5 @@ def _table(found: Comparison, justify: Literal["left", "right"] = "left") -> Tab
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
     table.add_column("", no_wrap=justify == "right")
     for name in found.names:
-        table.add_column(name, justify=justify, overflow="fold", ratio=1 if justify == "left" else None)
+        table.add_column(name, justify=justify, overflow="fold", ratio=1 if justify == "left" else None, min_width=12)
     return table

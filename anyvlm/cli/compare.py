@@ -40,6 +40,9 @@ def compare(
 
     Example: anyvlm compare llava-1.5-7b blip2-opt-2.7b --html out.html
     """
+    from anyvlm.cli._light import without_torch
+
+    without_torch()
     from anyvlm.anatomy.compare import compare as compared
 
     case = _case(image, images, video, context, device, dtype)
@@ -64,8 +67,8 @@ def _named(name: str) -> AnySystem:
     """A system; a name may be cut short where only one begins so (qwen2-vl-7b)."""
     from pathlib import Path
 
+    from anyvlm.cli._find import find
     from anyvlm.registry import SYSTEMS
-    from anyvlm.weights.load import find
 
     longer = [each for each in SYSTEMS if each.startswith(f"{name}-")]
     alone = len(longer) == 1 and name not in SYSTEMS and not Path(name).expanduser().exists()

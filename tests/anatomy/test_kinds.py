@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from anyvlm import registry
-from anyvlm.anatomy.parameters import parameters
 from anyvlm.anatomy.kinds import kinds
+from anyvlm.anatomy.parameters import parameters
 from anyvlm.anatomy.svg import PARTS
 
 SOME = (
