@@ -8,6 +8,7 @@ from math import prod
 
 from anyvlm.anatomy.parameters import Branch, parameters
 from anyvlm.anatomy.tokens import costs
+from anyvlm.anatomy.weights import NOTHING, Share, active, read, whole
 from anyvlm.anatomy.work import language, towers
 from anyvlm.anatomy.work.connectors import connector, join
 from anyvlm.anatomy.work.count import Work, linear
@@ -19,13 +20,7 @@ from anyvlm.inputs.plan import Size, filmed
 from anyvlm.inputs.policy import Policy
 from anyvlm.match import AnySystem, MatchSystem
 from anyvlm.parts.features import Encoder, Grid
-from anyvlm.parts.ffn import GLU, MLP
-from anyvlm.parts.lm import Decoder
-from anyvlm.parts.moe import FFN, MoE
 from anyvlm.system import System, VisionSystem
-
-GROUP = 128
-"""Values of a matrix that share a scale where they are quantised."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +34,9 @@ class Bill:
     last place; `decode`, one token at `context`. `parts` divides the first three by what is computed.
 
     weights: bytes, everything in bf16; or the matrices of the language model's blocks and inserts in int8 or int4, with a bf16
-    scale for every GROUP values, and all others (embeddings, head, norms, biases, encoders, connectors) in bf16.
-    cache: bytes of keys and values at `context` tokens, with those of memories: in bf16, or in int8 with a bf16 scale for every
-    vector of a head.
+    scale for every 128 values, and all others (embeddings, head, norms, biases, encoders, connectors) in bf16. read: bytes of
+    them that one token more must read. cache: bytes of keys and values at `context` tokens, with those of memories: in bf16, or
+    in int8 with a bf16 scale for every vector of a head.
     active: parameters of the language model (of towers: the text tower) that serve one token of text: all of them, but of
     experts those that one token goes through, and of weights by kind those for text. total: all parameters.
 
@@ -60,6 +55,7 @@ class Bill:
     active: int
     total: int
     context: int = 0
+    read: dict[str, int] = field(default_factory=dict)
     parts: dict[str, int] = field(default_factory=dict)
 
 
@@ -103,7 +99,7 @@ class _Flops:
 
 
 def _bill(
-    tree: Branch, flops: _Flops, visual: int, prompt: int, *, active: int = 0, quantised: int = 0, context: int = 0,
+    tree: Branch, flops: _Flops, visual: int, prompt: int, *, active: int = 0, read: Share = NOTHING, context: int = 0,
     kept: Iterable[language.Kept] = (),
 ) -> Bill:  # fmt: skip
     vectors = list(kept)
@@ -114,8 +110,7 @@ def _bill(
         connector=sum(flops.connector.values()),
         prefill=sum(work.total() for work in flops.prefill.values()),
         decode=flops.decode,
-        weights={"bf16": 2 * tree.count}
-        | {name: 2 * (tree.count - quantised) + _packed(quantised, bits) for name, bits in (("int8", 8), ("int4", 4))},
+        weights=whole(tree).bytes(),
         cache={
             "bf16": sum(2 * each.vectors * each.head for each in vectors),
             "int8": sum(each.vectors * (each.head + 2) for each in vectors),
@@ -123,13 +118,9 @@ def _bill(
         active=active,
         total=tree.count,
         context=context,
+        read=read.bytes(),
         parts=flops.parts(),
     )
-
-
-def _packed(values: int, bits: int) -> int:
-    """Bytes of so many values, with their scales."""
-    return values * bits // 8 + 2 * -(-values // GROUP)
 
 
 # Systems with a language model ----------------------------------------------------------------------------------------
@@ -166,7 +157,7 @@ def _system(
     length = min(context, lm.context) if lm.start is None else max(1, min(context - prompt, lm.context))
     flops = _Flops(encoders, connectors, {"lm": prefill(lm, prompt, memories)}, decode(lm, length, memory).total())
     return _bill(
-        tree, flops, visual, prompt, active=_active(system, tree), quantised=_matrices(tree),
+        tree, flops, visual, prompt, active=active(system, tree).values, read=read(system, tree),
         context=length if lm.start is None else length + prompt, kept=cached(lm, length, memory),
     )  # fmt: skip
 
@@ -174,48 +165,6 @@ def _system(
 def _way(system: System, size: Size) -> str:
     """The stream by which a picture or video goes in."""
     return next(iter(system.streams)) if isinstance(size, tuple) else filmed(system)[0]
-
-
-def _matrices(tree: Branch) -> int:
-    """Values of the matrices that are quantised: those of all blocks and inserts of the language model."""
-    stacks = (tree.find(f"lm.{name}") for name in ("blocks", "inserts", "encoder.blocks", "reader.blocks"))
-    return sum(_two_axes(stack) for stack in stacks if stack is not None)
-
-
-def _two_axes(branch: Branch) -> int:
-    if branch.branches:
-        return branch.times * sum(map(_two_axes, branch.branches))
-    return branch.times * prod(branch.shape) if len(branch.shape) > 1 and not branch.tied else 0
-
-
-def _active(system: System, tree: Branch) -> int:
-    """Parameters of the language model without experts and copies that a token of text does not meet."""
-    found, lm = tree.find("lm"), system.lm
-    assert found is not None
-    count = found.count
-    if isinstance(lm, Decoder):
-        count -= sum(_idle(lm.ffn_of(layer), lm.width) for layer in range(lm.depth))
-        if lm.by_kind:
-            count -= sum(_copies(found, kind.name.lower()) for kind in lm.by_kind.kinds)
-    return count
-
-
-def _idle(ffn: FFN, width: int) -> int:
-    """Parameters of the experts that a row does not go through."""
-    return (ffn.experts - ffn.top) * _parameters(ffn.expert, width) if isinstance(ffn, MoE) else 0
-
-
-def _parameters(ffn: GLU | MLP, width: int) -> int:
-    if isinstance(ffn, GLU):
-        return 3 * width * ffn.hidden
-    return 2 * width * ffn.hidden + (ffn.hidden + width if ffn.bias else 0)
-
-
-def _copies(branch: Branch, kind: str) -> int:
-    """Parameters of the copies for a kind of tokens, below a branch."""
-    if branch.name == kind:
-        return branch.count
-    return branch.times * sum(_copies(each, kind) for each in branch.branches)
 
 
 # Encoders alone, and systems of towers --------------------------------------------------------------------------------
@@ -235,7 +184,7 @@ def _pictures(sizes: Sequence[Size]) -> Iterator[tuple[int, int]]:
 
 def _dual(system: DualSystem, tree: Branch, sizes: Sequence[Size], text: int) -> Bill:
     encoders, connectors, texts = dict[str, Work](), dict[str, int](), dict[str, Work]()
-    visual = prompt = active = 0
+    visual = prompt = serving = 0
     for name, tower in system.towers.items():
         at = f"towers.{name}"
         if isinstance(tower, Tower):
@@ -252,8 +201,8 @@ def _dual(system: DualSystem, tree: Branch, sizes: Sequence[Size], text: int) ->
             tokens = tower.policy.context if tower.policy.fill else min(text, tower.policy.context)
             prompt += tokens
             texts[at] = towers.text(tower.encoder, tokens) + Work(pool=_point(tower, tokens, system.shared))
-            active += _count(tree, at)
-    return _bill(tree, _Flops(encoders, connectors, texts), visual, prompt, active=active)
+            serving += _count(tree, at)
+    return _bill(tree, _Flops(encoders, connectors, texts), visual, prompt, active=serving)
 
 
 def _point(tower: Tower | TextTower, rows: int, shared: int) -> int:
