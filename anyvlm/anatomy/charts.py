@@ -37,7 +37,7 @@ def _headed(name: str, n: int, said: str, height: float) -> Drawing:
 
 def cut(comparison: Comparison, n: int) -> Drawing:
     """Tiles and patches of one system over the picture, which must be defined under the name PICTURE."""
-    found, (width, height) = comparison.cuts[n], comparison.case.size
+    found, (width, height) = comparison.cuts[n].windows, comparison.case.size
     if not found:
         out = _headed(comparison.names[n], n, "takes no pictures", _HEAD + 40)
         return out
@@ -47,7 +47,7 @@ def cut(comparison: Comparison, n: int) -> Drawing:
     room = WIDTH - (120 if beside else 0)
     scale = min(room / (around[2] - around[0]), _CUT_HEIGHT / (around[3] - around[1]))
     high = (around[3] - around[1]) * scale
-    strip = 30.0 if _learned(main[0]) else 0.0
+    strip = 30.0 if main[0].learned else 0.0
     out = _headed(comparison.names[n], n, _cut_words(found), _HEAD + high + strip + 30)
     left, top = -around[0] * scale, _HEAD - around[1] * scale
     covered = _around([window.frame for window in main])
@@ -67,33 +67,35 @@ def cut(comparison: Comparison, n: int) -> Drawing:
         queries = sum(prod(window.rows) for window in found)
         step = min(11.0, WIDTH / queries)
         for at in range(queries):
-            out.rect(at * step, y + 12, max(step - 2, 0.8), 12, "connector")
-    out.text(0, y + strip + 22, _patch_words(found), _SMALL, fill="soft", room=WIDTH)
+            out.rect(at * step, y + 12, step - min(2, step / 4), 12, "connector")
+    out.text(0, y + strip + 22, _patch_words(found, comparison.cuts[n].rows), _SMALL, fill="soft", room=WIDTH)
     return out
-
-
-def _learned(window: Window) -> bool:
-    """Whether its rows are those of learned queries, which lie nowhere in the picture."""
-    return window.rows[0] == 1 and window.rows[1] > 1 and window.patches[0] > 1
 
 
 def _cut_words(found: Sequence[Window]) -> str:
     tiles = [window for window in found if not window.whole]
     h, w = tiles[0].size
     if len(found) == 1:
-        return f"one array of {w:,} × {h:,} pixels"
+        own = prod(found[0].tiles)
+        return f"one array of {w:,} × {h:,} pixels" + (f", read as {own} tiles" if own > 1 else "")
     return f"{len(tiles)} tiles of {w:,} × {h:,} pixels" + (", and the whole as one more" if len(tiles) < len(found) else "")
 
 
-def _patch_words(found: Sequence[Window]) -> str:
+def _patch_words(found: Sequence[Window], rows: int) -> str:
     """From patches to rows, all arrays together where they are alike."""
     one = next(window for window in found if not window.whole)
     each = "each: " if len(found) > 1 else ""
     patches = f"{each}{one.patches[1]} × {one.patches[0]} patches"
-    if _learned(one):
+    if one.learned:
         return f"{patches}, read by {one.rows[1]} learned queries"
-    lines = "" if one.rows == one.patches else f" become {one.rows[1]} × {one.rows[0]} rows"
-    return f"{patches}{lines}; {sum(prod(window.rows) for window in found):,} rows in all"
+    lines = f" become {one.rows[1]} × {one.rows[0]} rows" if _fewer(one) else ""
+    return f"{patches}{lines}; {rows:,} visual tokens in all"
+
+
+def _fewer(window: Window) -> bool:
+    """Whether its rows are patches put together."""
+    (rows, columns), (lines, across) = window.rows, window.patches
+    return 1 < rows <= lines and 1 < columns <= across and window.rows != window.patches
 
 
 def _over(
@@ -112,8 +114,10 @@ def _grid(out: Drawing, window: Window, left: float, top: float, scale: float) -
     x, y = left + window.frame[0] * scale, top + window.frame[1] * scale
     wide, high = _sides(window.frame, scale)
     grids = [(window.patches, 0.5)]
-    if not _learned(window) and window.rows != window.patches and min(window.rows) > 1:
+    if _fewer(window):
         grids.append((window.rows, 1.1))
+    if prod(window.tiles) > 1:
+        grids.append((window.tiles, 3.0))
     for (rows, columns), thick in grids:
         if max(rows, columns) <= _GRID_MOST and min(wide / columns, high / rows) > 1.6:
             pieces = [((x + wide * n / columns, y), (x + wide * n / columns, y + high)) for n in range(1, columns)]
@@ -178,12 +182,12 @@ def _bars(title: str, count: int) -> Drawing:
 
 
 def work(comparison: Comparison) -> Drawing:
-    """FLOPs before the first token, by part, a bar for each system."""
+    """FLOPs before the first token (of towers: to their points), by part, a bar for each system."""
     kinds = (("encoder", "vision"), ("connector", "connector"), ("prefill", "language"))
     rows = {label: _cost(comparison, label) for label, _ in kinds}
     totals = [sum(rows[label].values[n] or 0 for label, _ in kinds) for n in range(len(comparison.names))]
     most = max([*totals, 1])
-    out = _bars("FLOPs before the first token", len(totals))
+    out = _bars("FLOPs before an answer", len(totals))
     _legend(out, kinds)
     for n, (name, total) in enumerate(zip(comparison.names, totals, strict=True)):
         y, x = _BARS + n * _BAR, 0.0
@@ -275,9 +279,9 @@ def _label(out: Drawing, kind: Kind, x: float, y: float, wide: float, high: floa
 
 
 def curves(comparison: Comparison, what: str) -> Drawing:
-    """`what`: "visual" tokens or "flops" before the first token, against the side of a square picture."""
+    """`what`: "visual" tokens or "flops" before an answer, against the side of a square picture."""
     unit = "tokens" if what == "visual" else "FLOPs"
-    title = "Visual tokens of a square picture" if what == "visual" else "FLOPs before the first token, square picture"
+    title = "Visual tokens of a square picture" if what == "visual" else "FLOPs before an answer, square picture"
     values = [curve.visual if what == "visual" else curve.flops for curve in comparison.curves]
     lines = [[(side, y) for side, y in zip(comparison.sides, line, strict=True) if y] for line in values]
     height, left, right, top, bottom = 360.0, 66.0, 176.0, 44.0, 46.0

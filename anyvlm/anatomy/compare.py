@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import prod
 from typing import Literal, TypeAlias
 
 from anyvlm.anatomy.bill import Bill, bill
@@ -18,8 +19,10 @@ from anyvlm.anatomy.tuning import Tuning, tuning
 from anyvlm.anatomy.words import DETAILS, GROUPS, Fact, facts
 from anyvlm.errors import InputError
 from anyvlm.inputs.plan import Size
+from anyvlm.inputs.policy import Policy
 from anyvlm.inputs.video import Footage
 from anyvlm.match import AnySystem
+from anyvlm.parts.features import Encoder
 from anyvlm.system import System
 
 Unit: TypeAlias = Literal["tokens", "FLOPs", "bytes", "parameters", "seconds", "tokens/s"]
@@ -98,6 +101,14 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Cutting:
+    """One picture as it is cut, and the rows that all its arrays give."""
+
+    windows: tuple[Window, ...] = ()
+    rows: int = 0
+
+
+@dataclass(frozen=True)
 class Budget:
     """Where the places of a context go. visual: in the sequence; beside: rows in a memory; holds: the longest context."""
 
@@ -138,7 +149,7 @@ class Comparison:
     cards: tuple[Card, ...]
     differences: tuple[Group, ...]
     costs: tuple[Cost, ...]
-    cuts: tuple[tuple[Window, ...], ...]
+    cuts: tuple[Cutting, ...]
     budgets: tuple[Budget | None, ...]
     kinds: tuple[tuple[Kind, ...], ...]
     curves: tuple[Curve, ...]
@@ -153,12 +164,12 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _Told:
-    """One system with its tree, and its bill for the case, None where it does not take it."""
+    """One system with its tree, its bill for the case, None where it does not take it, and the bill of text alone."""
 
     system: AnySystem
     tree: Branch
     bill: Bill | None
-    weights: Bill
+    alone: Bill
     note: str
 
 
@@ -175,7 +186,7 @@ def compare(systems: Sequence[AnySystem], case: Case) -> Comparison:
         cards=tuple(_card(each) for each in told),
         differences=differences([facts(system) for system in systems]),
         costs=(*_costs(told, case), *_training(told)),
-        cuts=tuple(_windows(each, case) for each in told),
+        cuts=tuple(_cut(each, case) for each in told),
         budgets=tuple(_budget(each, case) for each in told),
         kinds=tuple(kinds(each.tree) for each in told),
         curves=tuple(_curve(each, case) for each in told),
@@ -218,7 +229,7 @@ def _told(system: AnySystem, case: Case) -> _Told:
 def _card(told: _Told) -> Card:
     meta = told.system.meta
     return Card(
-        told.system.name, meta.year, meta.family, meta.license, meta.paper, meta.summary, told.tree.count, told.weights.active
+        told.system.name, meta.year, meta.family, meta.license, meta.paper, meta.summary, told.tree.count, told.alone.active
     )
 
 
@@ -229,7 +240,8 @@ def _costs(told: Sequence[_Told], case: Case) -> tuple[Cost, ...]:
     machine = device(case.device)
 
     def row(group: str, label: str, unit: Unit, of: Callable[[Bill], float], *, fixed: bool = False) -> Cost:
-        bills = [each.weights if fixed else each.bill for each in told]
+        """`fixed`: also of systems that do not take the case, since it has nothing to do with pictures."""
+        bills = [each.bill or each.alone if fixed else each.bill for each in told]
         return Cost(group, label, unit, tuple(None if found is None else of(found) or None for found in bills))
 
     def writes(of: Callable[[Bill], float]) -> Callable[[Bill], float]:
@@ -241,23 +253,23 @@ def _costs(told: Sequence[_Told], case: Case) -> tuple[Cost, ...]:
         for name in ("bf16", "int8", "int4")
     ]
     caches = [
-        row("Cache", f"keys and values, {name}", "bytes", lambda found, name=name: found.cache[name])  # type: ignore[misc]
+        row("Keys and values", f"in {name}", "bytes", lambda found, name=name: found.cache[name], fixed=True)  # type: ignore[misc]
         for name in ("bf16", "int8")
     ]
     return (
         row("Tokens", "visual tokens", "tokens", lambda found: found.visual),
         row("Tokens", "prompt", "tokens", lambda found: found.prompt),
-        row("Tokens", "context of what is told below", "tokens", lambda found: found.context),
+        row("Tokens", "context told at", "tokens", lambda found: found.context, fixed=True),
         row("Work", "encoder", "FLOPs", lambda found: found.encoder),
         row("Work", "connector", "FLOPs", lambda found: found.connector),
         row("Work", "prefill", "FLOPs", lambda found: found.prefill),
-        row("Work", "one token decoded", "FLOPs", lambda found: found.decode),
+        row("Work", "one token more", "FLOPs", lambda found: found.decode, fixed=True),
         row("Weights", "parameters", "parameters", lambda found: found.total, fixed=True),
-        row("Weights", "active a token", "parameters", lambda found: found.active, fixed=True),
+        row("Weights", "active", "parameters", lambda found: found.active, fixed=True),
         *weights,
         *caches,
         row("Speed", "first token", "seconds", writes(lambda found: first_token_seconds(found, machine, case.dtype))),
-        row("Speed", "then", "tokens/s", writes(lambda found: tokens_per_second(found, machine, case.dtype))),
+        row("Speed", "then", "tokens/s", writes(lambda found: tokens_per_second(found, machine, case.dtype)), fixed=True),
     )
 
 
@@ -268,25 +280,31 @@ def _training(told: Sequence[_Told]) -> Iterator[Cost]:
         stages: list[Tuning | None] = [recipe[n] if n < len(recipe) else None for recipe in recipes]
         full = tuple(None if stage is None else stage.full for stage in stages)
         low = tuple(None if stage is None else stage.lora for stage in stages)
-        yield Cost("Memory to train, without activations", f"stage {n + 1}", "bytes", full)
+        yield Cost("Memory to train", f"stage {n + 1}", "bytes", full)
         if any(low):
-            yield Cost("Memory to train, without activations", f"stage {n + 1} by LoRA", "bytes", low)
+            yield Cost("Memory to train", f"stage {n + 1} by LoRA", "bytes", low)
 
 
-def _windows(told: _Told, case: Case) -> tuple[Window, ...]:
-    """How one picture is cut; nothing for a system that takes none."""
+def _cut(told: _Told, case: Case) -> Cutting:
+    """One picture; nothing for a system that takes none."""
     from anyvlm.dual import DualSystem, Tower
 
     match told.system:
         case System(streams=streams):
             for stream in list(streams.values())[:1]:
                 policy = stream.policy_among(max(case.images, 1))
-                return windows(policy, stream.encoder, stream.connector, policy.cut(*case.size))
-            return ()
+                cut = policy.cut(*case.size)
+                return Cutting(windows(policy, stream.encoder, stream.connector, cut), sum(map(prod, stream.rows(cut))))
+            return Cutting()
         case DualSystem(towers=towers):
             eyes = [tower for tower in towers.values() if isinstance(tower, Tower)]
-            return windows(eyes[0].policy, eyes[0].encoder, None, eyes[0].policy.cut(*case.size)) if eyes else ()
-    return windows(told.system.policy, told.system.encoder, None, told.system.policy.cut(*case.size))
+            return _seen(eyes[0].policy, eyes[0].encoder, case) if eyes else Cutting()
+    return _seen(told.system.policy, told.system.encoder, case)
+
+
+def _seen(policy: Policy, encoder: Encoder, case: Case) -> Cutting:
+    found = windows(policy, encoder, None, policy.cut(*case.size))
+    return Cutting(found, sum(prod(window.rows) for window in found))
 
 
 def _budget(told: _Told, case: Case) -> Budget | None:
