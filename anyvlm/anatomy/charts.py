@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import ceil, floor, log10, prod
 
-from anyvlm.anatomy.amounts import amount
+from anyvlm.anatomy.amounts import DASH, amount
 from anyvlm.anatomy.compare import Budget, Comparison, Cost
 from anyvlm.anatomy.cuts import Frame, Window
 from anyvlm.anatomy.kinds import Kind
@@ -147,9 +147,8 @@ def budget(comparison: Comparison) -> Drawing:
     _legend(out, (("visual", "vision"), ("text", "text"), ("free", "free"), ("in a memory beside the text", "fusion")))
     for n, (name, one) in enumerate(zip(comparison.names, comparison.budgets, strict=True)):
         y = _BARS + n * _BAR
-        words = _budget_words(one, context)
-        out.text(0, y + 15, name, _TEXT, bold=True, room=WIDTH - measure(words, _SMALL) - 12)
-        out.text(WIDTH, y + 15, words, _SMALL, fill="soft", anchor="end")
+        out.text(0, y + 15, name, _TEXT, bold=True, room=WIDTH)
+        out.text(0, y + 71, _budget_words(one, context), _SMALL, fill="soft")
         if one is None:
             continue
         unit, x = WIDTH / longest, 0.0
@@ -172,7 +171,7 @@ def _budget_words(one: Budget | None, context: int) -> str:
     return f"{', '.join(words)}; {left}"
 
 
-_BARS, _BAR = 62.0, 64.0  # where the first begins, and one's height
+_BARS, _BAR = 62.0, 92.0  # where the first begins, and one's height
 
 
 def _bars(title: str, count: int) -> Drawing:
@@ -183,17 +182,18 @@ def _bars(title: str, count: int) -> Drawing:
 
 def work(comparison: Comparison) -> Drawing:
     """FLOPs before the first token (of towers: to their points), by part, a bar for each system."""
-    kinds = (("encoder", "vision"), ("connector", "connector"), ("prefill", "language"))
-    rows = {label: _cost(comparison, label) for label, _ in kinds}
-    totals = [sum(rows[label].values[n] or 0 for label, _ in kinds) for n in range(len(comparison.names))]
+    parts = (("encoder", "vision"), ("connector", "connector"), ("prefill", "language"))
+    rows = {label: _cost(comparison, label) for label, _ in parts}
+    totals = [sum(rows[label].values[n] or 0 for label, _ in parts) for n in range(len(comparison.names))]
     most = max([*totals, 1])
     out = _bars("FLOPs before an answer", len(totals))
-    _legend(out, kinds)
+    _legend(out, parts)
     for n, (name, total) in enumerate(zip(comparison.names, totals, strict=True)):
         y, x = _BARS + n * _BAR, 0.0
-        out.text(0, y + 15, name, _TEXT, bold=True, room=300)
-        out.text(WIDTH, y + 15, amount(total or None, "FLOPs"), _SMALL, fill="soft", anchor="end")
-        for label, fill in kinds:
+        out.text(0, y + 15, name, _TEXT, bold=True, room=WIDTH)
+        words = [f"{label} {amount(rows[label].values[n], 'FLOPs')}" for label, _ in parts if rows[label].values[n]]
+        out.text(0, y + 71, f"{amount(total or None, 'FLOPs')}: {', '.join(words)}" if total else DASH, _SMALL, fill="soft")
+        for label, fill in parts:
             wide = (rows[label].values[n] or 0) / most * WIDTH
             out.rect(x, y + 24, wide, 22, fill, title=f"{label}: {amount(rows[label].values[n], 'FLOPs')}")
             x += wide

@@ -58,8 +58,8 @@ def windows(policy: Policy, encoder: Encoder, connector: Connector | None, cut: 
         alone = cut.tiles > 0 and len(frames) > cut.tiles and n == (len(frames) - 1 if cut.last else 0)
         learned = rows != seen and rows[1] == 1 < rows[2]
         side = encoder.tile if isinstance(encoder, TiledViT) else max(size)
-        tiles = -(-size[0] // side), -(-size[1] // side)
-        out.append(Window(frame, size, patches[1:], rows[1:], alone, learned, tiles))
+        own = -(-size[0] // side), -(-size[1] // side)
+        out.append(Window(frame, size, patches[1:], rows[1:], alone, learned, own))
     return tuple(out)
 
 

@@ -99,6 +99,11 @@ _CUT = (
     "Blue frames are the arrays an encoder reads, thin lines its patches, thicker ones the rows that reach the language model; "
     "what is pale is not seen, grey is padding."
 )
+_MEMORY = (
+    "Decoding and its cache are told at the context named, or at the longest that a system takes. Memory to train is weights "
+    "and gradients in bf16 and 12 bytes of optimiser for every parameter that moves; activations, which depend on the batch, "
+    "come on top."
+)
 _AREAS = "Areas are shares of one system's parameters; the same kind of part has the same colour in all systems."
 _HOW = (
     "Every number is computed from the specs that build the models, without weights: tokens by the planner, parameters from "
@@ -188,7 +193,7 @@ def _row(comparison: Comparison, row: Row, kind: str) -> str:
 
 
 def _costs(comparison: Comparison) -> Iterator[str]:
-    yield f"<h2>What it costs</h2><table>{_head(comparison)}"
+    yield f"<h2>What it costs</h2><p>{escape(_MEMORY)}</p><table>{_head(comparison)}"
     groups = dict.fromkeys(cost.group for cost in comparison.costs)
     for group in groups:
         yield f"<tbody>{_title(comparison, group)}"

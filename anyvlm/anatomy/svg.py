@@ -143,7 +143,7 @@ class Drawing:
         bold: bool = False, room: float | None = None, turn: float = 0,
     ) -> None:  # fmt: skip
         """One line whose baseline is at `y`. `room`: cut to that width. `turn`: degrees about its place."""
-        shown = words if room is None else fitted(words, room, size)
+        shown = words if room is None else fitted(words, room, size * 1.07 if bold else size)
         if shown:
             place: dict[str, str | float] = {"x": x, "y": y, "font-size": size, "fill": fill, "text-anchor": anchor}
             place |= {"font-weight": "600"} if bold else {}

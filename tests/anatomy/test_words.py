@@ -94,7 +94,8 @@ def _parts(system: AnySystem) -> Iterator[Spec]:
 
 MUTATED = (
     "llava-1.5-7b", "flamingo-9b", "qwen2-vl-7b-instruct", "instructblip-flan-t5-xl", "clip-vit-b-16", "blip-itm-base-coco",
-    "aria", "janus-1.3b", "idefics3-8b", "dinov2-small", "kosmos-2", "moe-llava-phi2-2.7b-4e", "smolvlm2-500m", "llava-next-34b",
+    "aria", "janus-1.3b", "idefics3-8b", "dinov2-small", "kosmos-2", "moe-llava-phi2-2.7b-4e", "smolvlm2-500m",
+    "llava-next-34b",
 )  # fmt: skip
 # What is no property of the architecture: where files are, how their tensors are named, which names a system has.
 _ELSEWHERE = ("checkpoints", "tokenizer", "meta.row", "name", "fresh", "reads.tokenizer", "masks.file")
