@@ -13,14 +13,14 @@ from anyvlm.anatomy.kinds import Kind
 from anyvlm.anatomy.svg import SERIES, Drawing, measure, wrapped
 from anyvlm.anatomy.treemap import squarified
 
-WIDTH = 520.0
+WIDTH = 500.0
 """Of every drawing; columns scale them."""
 PICTURE = "picture"
 """The name under which the picture that is cut is defined, at its own size."""
 _HEAD = 58.0
 _CUT_HEIGHT = 330.0
 _GRID_MOST = 160  # lines of a grid each way beyond which they would be a grey veil
-_SMALL, _TEXT, _LARGE = 13, 15, 18
+_SMALL, _TEXT, _LARGE = 14, 16, 19
 
 
 def _headed(name: str, n: int, said: str, height: float) -> Drawing:
@@ -140,11 +140,11 @@ def _sides(frame: Frame, scale: float) -> tuple[float, float]:
 
 
 def budget(comparison: Comparison) -> Drawing:
-    """Visual tokens, text and what is left of the context, a bar for each system."""
+    """What pictures take of the context (markup among their rows, too), text, and what is left; a bar for each system."""
     context = comparison.case.context
     longest = max([context, *(each.visual + each.text for each in comparison.budgets if each)])
     out = _bars(f"A context of {context:,} tokens", len(comparison.names))
-    _legend(out, (("visual", "vision"), ("text", "text"), ("free", "free"), ("in a memory beside the text", "fusion")))
+    _legend(out, (("pictures", "vision"), ("text", "text"), ("free", "free"), ("in a memory beside them", "fusion")))
     for n, (name, one) in enumerate(zip(comparison.names, comparison.budgets, strict=True)):
         y = _BARS + n * _BAR
         out.text(0, y + 15, name, _TEXT, bold=True, room=WIDTH)
@@ -164,7 +164,7 @@ def budget(comparison: Comparison) -> Drawing:
 def _budget_words(one: Budget | None, context: int) -> str:
     if one is None:
         return "writes no answer, or takes none of this"
-    words = [f"{one.visual:,} visual", f"{one.text:,} text"]
+    words = [f"{one.visual:,} for pictures", f"{one.text:,} text"]
     words += [f"{one.beside:,} beside"] if one.beside else []
     most = min(one.holds, context)
     left = f"more than {most:,}" if one.visual + one.text > most else f"{one.free:,} of {most:,} free"
@@ -190,14 +190,20 @@ def work(comparison: Comparison) -> Drawing:
     _legend(out, parts)
     for n, (name, total) in enumerate(zip(comparison.names, totals, strict=True)):
         y, x = _BARS + n * _BAR, 0.0
-        out.text(0, y + 15, name, _TEXT, bold=True, room=WIDTH)
-        words = [f"{label} {amount(rows[label].values[n], 'FLOPs')}" for label, _ in parts if rows[label].values[n]]
-        out.text(0, y + 71, f"{amount(total or None, 'FLOPs')}: {', '.join(words)}" if total else DASH, _SMALL, fill="soft")
+        out.text(0, y + 15, name, _TEXT, bold=True, room=WIDTH - 120)
+        words = [f"{label} {_letter(rows[label].values[n])}" for label, _ in parts if rows[label].values[n]]
+        out.text(WIDTH, y + 15, amount(total or None, "FLOPs"), _TEXT, fill="soft", anchor="end")
+        out.text(0, y + 71, ", ".join(words) or DASH, _SMALL, fill="soft")
         for label, fill in parts:
             wide = (rows[label].values[n] or 0) / most * WIDTH
             out.rect(x, y + 24, wide, 22, fill, title=f"{label}: {amount(rows[label].values[n], 'FLOPs')}")
             x += wide
     return out
+
+
+def _letter(flops: float | None) -> str:
+    """13.9 T."""
+    return amount(flops, "FLOPs").removesuffix("FLOPs").rstrip()
 
 
 def _cost(comparison: Comparison, label: str) -> Cost:
@@ -284,7 +290,7 @@ def curves(comparison: Comparison, what: str) -> Drawing:
     title = "Visual tokens of a square picture" if what == "visual" else "FLOPs before an answer, square picture"
     values = [curve.visual if what == "visual" else curve.flops for curve in comparison.curves]
     lines = [[(side, y) for side, y in zip(comparison.sides, line, strict=True) if y] for line in values]
-    height, left, right, top, bottom = 360.0, 66.0, 176.0, 44.0, 46.0
+    height, left, right, top, bottom = 360.0, 64.0, 184.0, 44.0, 46.0
     out = Drawing(WIDTH, height, title)
     out.text(0, 20, title, _LARGE, bold=True, room=WIDTH)
     known = [y for line in lines for _, y in line]

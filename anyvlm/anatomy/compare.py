@@ -110,7 +110,7 @@ class Cutting:
 
 @dataclass(frozen=True)
 class Budget:
-    """Where the places of a context go. visual: in the sequence; beside: rows in a memory; holds: the longest context."""
+    """Where a context goes. visual: to pictures, markup included; beside: rows in a memory; holds: the longest context."""
 
     visual: int
     text: int

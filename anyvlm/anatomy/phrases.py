@@ -34,6 +34,10 @@ _PHRASES = {
     "Patches": "none: a patch's pixels go straight in",
     "VQGAN": "VQ-GAN: a picture as {vocab} kinds of codes, {width} wide",
     "Bridged": "{encoder} beside {connector}",
+    "ConvNeXt": "ConvNeXt: convolutions of 7 × 7",
+    "GatedViT": "ViT with a gated block before each of its last {gated}",
+    "AdaptedViT": "ViT with an adapter beside every block",
+    "SecondsBert": "BERT over features of a video's seconds",
     # connectors
     "Projector": "MLP of {depth} layers",
     "GatedProjector": "linear layer, norm, {act}, then {ffn}",
@@ -63,7 +67,11 @@ _PHRASES = {
     "GroundedDecoder": "decoder that reads the picture in every layer",
     "GroundedAnswerer": "a reader of question and picture, and a decoder that reads what it made of them",
     "GroundedText": "BERT that can read the picture in every layer",
+    "Captioner": "decoder that reads the picture in every layer, without biases in attention",
     "TextTransformer": "transformer",
+    "DecoderText": "decoder without its causal mask and its head",
+    "TurningText": "BERT with rotary positions",
+    "HybridText": "convolutions over {side} tokens, then a transformer",
     "BertText": "BERT",
     # parts of blocks
     "MLP": "MLP {hidden} wide, {act}",
@@ -84,6 +92,14 @@ _PHRASES = {
     "GatedCross": "gated cross-attention before {layers}",
     # pools, maps, contrasts
     "Pick": "the {row} row",
+    "Rest": "the mean of all rows but the first",
+    "MeanBehind": "the mean of the rows behind the first {skip}",
+    "NormedMean": "the mean of all rows, normed",
+    "LatentPool": "rows look at {latents} learned vectors, then the mean",
+    "CentredLook": "a learned query looks at all rows, centred",
+    "Tanh": "the first row through a layer and tanh",
+    "headed.Projector": "the first row through 3 layers, {hidden} wide inside",
+    "TwoLinear": "two linear maps, {ratio} times as wide between",
     "FirstAndMean": "the first row beside the mean of the others",
     "Probe": "a learned query looks at all rows (MAP)",
     "MeanProbe": "the mean looks at all rows",
@@ -97,6 +113,10 @@ _PHRASES = {
     "Adapter": "{depth} residual blocks",
     "Softmax": "softmax over the batch (InfoNCE)",
     "Sigmoid": "sigmoid for every pair",
+    "Dot": "softmax over products of vectors as they are",
+    "OneWay": "softmax in one direction",
+    "HardNegatives": "softmax in which likely negatives weigh more",
+    "Several": "softmax spread over items of one number",
     "MeanSigmoid": "sigmoid, mean over pairs",
     "Conditioned": "sigmoid over the picture as each text sees it",
     "Probabilistic": "sigmoid over points with variances",
@@ -121,8 +141,9 @@ _FIELDS = {"kv_heads": "heads for keys and values", "eps": "epsilon", "act": "ac
 def phrase(spec: Spec) -> tuple[str, set[str]]:
     """The phrase of a spec, and the fields that it tells. Without one the class's own name."""
     for cls in type(spec).__mro__:
-        if (words := _words(cls)) is not None:
-            names = {name for _, name, _, _ in Formatter().parse(words) if name}
+        words = _words(cls) or ""
+        names = {name for _, name, _, _ in Formatter().parse(words) if name}
+        if words and all(hasattr(spec, name) for name in names):
             return words.format_map({name: value(getattr(spec, name)) for name in names}), names
     return type(spec).__name__, set()
 

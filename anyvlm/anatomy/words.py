@@ -32,6 +32,12 @@ DETAILS = "details"
 """Label of what the other facts of a group leave out."""
 _LETTERS = {192: "Ti", 384: "S", 768: "B", 1024: "L", 1152: "So400m", 1280: "H", 1408: "g", 1664: "bigG", 1792: "E"}
 _MEANS = {(0.48145466, 0.4578275, 0.40821073): "CLIP's", (0.5, 0.5, 0.5): "a half", (0.485, 0.456, 0.406): "ImageNet's"}
+_TOLD = (
+    "name", "meta", "lm", "streams", "template", "added", "placeholder", "attention", "boxes", "masks", "painting", "tokenizer",
+    "checkpoints", "fresh", "stages", "towers", "shared", "contrasts", "policy", "encoder", "text", "wording", "captioner",
+    "temperature",
+)  # fmt: skip
+"""Fields of systems of which all is told by some fact; what a system has besides is told as it stands."""
 _FITS = {
     "stretch": "stretched", "crop": "resized and cropped at the centre", "pad": "padded to a square and resized",
     "keep": "shrunk to fit, proportions kept", "corner": "shrunk to fit, in the corner of a canvas",
@@ -67,8 +73,9 @@ def facts(system: AnySystem) -> tuple[Fact, ...]:
         case MatchSystem():
             told += _match(system)
         case _:
-            told += [*_policy(system.policy), *_encoder(system.encoder)]
+            told += [*_policy(system.policy), *_encoder(system.encoder), *_stages(getattr(system, "stages", ()))]
     told += _weights(system)
+    told.append(("Output", "besides", details(system, _TOLD)))
     return tuple(Fact(*each) for each in told if each[2])
 
 
@@ -196,8 +203,9 @@ def _tile(one: ImagePolicy) -> str:
 
 def _film(film: Film) -> Iterator[tuple[str, str, str]]:
     yield "Video", "frames", phrase(film.sampler)[0]
-    yield "Video", "a frame becomes", pixels(film.policy)[0]
-    yield "Video", DETAILS, details(film)
+    words, told = pixels(film.policy)
+    yield "Video", "a frame becomes", words
+    yield "Video", DETAILS, "; ".join(filter(None, (details(film, ("policy",)), details(film.policy, told))))
 
 
 def _encoder(encoder: Encoder) -> Iterator[tuple[str, str, str]]:
@@ -370,6 +378,7 @@ def _dual(system: DualSystem) -> Iterator[tuple[str, str, str]]:
         label = f"{name}, " if group == "Other senses" else ""
         pool = [tower.pool, *((tower.project,) if tower.project is not None else ())]
         yield group, f"{label}to a point", "; ".join(f"{phrase(part)[0]} {details(part)}".strip() for part in pool)
+        yield group, f"{label}besides", details(tower, ("policy", "encoder", "pool", "project", "spread"))
         if (spread := getattr(tower, "spread", None)) is not None:
             yield group, f"{label}uncertainty", f"{phrase(spread)[0]} {details(spread)}"
     yield "Fusion", "how", f"none: towers meet in a space of {system.shared:,} dimensions, likeness is cosine"

@@ -110,8 +110,8 @@ def test_every_drawing_is_well_formed(found: Comparison) -> None:
         ElementTree.fromstring(drawing.inline())
         ElementTree.fromstring(drawing.file(DARK))
     assert "2,144" in charts.cut(compare([registry.system("llava-next-34b"), registry.system("fuyu-8b")], CASE), 0).inline()
-    assert "576 visual, 64 text; 3,456 of 4,096 free" in charts.budget(found).inline()
-    assert "1 visual, 64 text, 6,404 beside; 4,031 of 4,096 free" in charts.budget(found).inline()
+    assert "576 for pictures, 64 text; 3,456 of 4,096 free" in charts.budget(found).inline()
+    assert "1 for pictures, 64 text, 6,404 beside; 4,031 of 4,096 free" in charts.budget(found).inline()
 
 
 def test_the_sheet_is_a_picture(found: Comparison) -> None:
