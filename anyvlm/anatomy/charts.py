@@ -228,7 +228,7 @@ def sums(comparison: Comparison) -> list[Drawing]:
 
 def treemap(comparison: Comparison, n: int) -> Drawing:
     """Parameters of one system by what they do; the same kind has the same colour everywhere."""
-    card, height = comparison.cards[n], 270.0
+    card, height = comparison.cards[n], 280.0
     found = sorted(comparison.kinds[n], key=lambda kind: -kind.count)
     out = _headed(card.name, n, f"{amount(card.total, 'parameters')} parameters", _HEAD + height)
     small = []
@@ -267,18 +267,18 @@ def legend(comparison: Comparison, width: float) -> Drawing:
 
 
 def _label(out: Drawing, kind: Kind, x: float, y: float, wide: float, high: float, total: int) -> bool:
-    """Name and number inside a tile; False where there is no room for them."""
-    size = 17 if wide > 150 and high > 70 else _SMALL
-    lines = wrapped(kind.label, wide, size)
-    numbers = f"{amount(kind.count, 'parameters')}, {kind.count / total:.0%}"
-    numbers = numbers if measure(numbers, size) <= wide else amount(kind.count, "parameters")
-    if any(measure(line, size) > wide for line in [*lines, numbers]) or (len(lines) + 1.4) * size * 1.25 > high:
-        return False
-    for line in lines:
-        y += size * 1.3
-        out.text(x, y, line, size, fill="on", bold=True)
-    out.text(x, y + size * 1.25, numbers, size, fill="on")
-    return True
+    """Name and number inside a tile, as large as fits; False where there is no room for them."""
+    count = amount(kind.count, "parameters")
+    for size in (17, _SMALL, 12):
+        lines = wrapped(kind.label, wide, size)
+        shared = f"{count}, {kind.count / total:.0%}"
+        numbers = shared if measure(shared, size) <= wide else count
+        if max(measure(line, size) for line in [*lines, numbers]) <= wide and (len(lines) + 1.4) * size * 1.3 <= high:
+            for n, line in enumerate(lines, 1):
+                out.text(x, y + n * size * 1.3, line, size, fill="on", bold=True)
+            out.text(x, y + (len(lines) + 1) * size * 1.3, numbers, size, fill="on")
+            return True
+    return False
 
 
 # Curves ---------------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ _RULES = (
     ("to_shared.*", "pools and maps", "connector"),
     ("judge*", "pools and maps", "connector"),
     ("painter.*", "picture maker", "painter"),
-    ("lm.inserts.*", "inserted cross-attention", "fusion"),
+    ("lm.inserts.*", "inserted layers", "fusion"),
     ("lm.*.image.*", "weights for pictures", "fusion"),
     ("lm.*.image", "weights for pictures", "fusion"),
     ("lm.embed*", "words in and out", "words"),

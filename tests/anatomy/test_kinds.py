@@ -27,6 +27,6 @@ def test_kinds_add_up(name: str) -> None:
 def test_what_makes_systems_different_is_seen() -> None:
     """Flamingo's inserted layers (1.61 B of table 1), EVEv2's copies for pictures, LLaVA's encoder of 303 M."""
     counts = {name: {s.label: s.count for s in kinds(parameters(registry.system(name)))} for name in SOME[:3]}
-    assert counts["flamingo-9b"]["inserted cross-attention"] == 1_610_743_824
+    assert counts["flamingo-9b"]["inserted layers"] == 1_610_743_824
     assert counts["evev2-7b"]["weights for pictures"] > 6e9
     assert 300e6 < counts["llava-1.5-7b"]["vision encoder"] < 306e6
