@@ -116,10 +116,12 @@ class _Listing:
     def _modules(self, module: nn.Module, path: str) -> Iterator[str]:
         """The class of a module, those of what it holds, then the functions that they call."""
         called: dict[object, None] = {}
-        for at, each in module.named_modules(prefix=path):
-            for cls in type(each).__mro__:
+        found: Iterator[tuple[str, nn.Module]] = module.named_modules(prefix=path)
+        for at, each in found:
+            own = type(each)
+            for cls in own.__mro__:
                 if _ours(cls) and cls not in self.done:
-                    yield from self._code(cls, [f"# {at}" if at else "# the system", *_held(each)] if cls is type(each) else ())
+                    yield from self._code(cls, [f"# {at or 'the system'}", *_held(each)] if cls is own else ())
                     called |= dict.fromkeys(_called(cls))
         for function in called:
             yield from self._function(function)
