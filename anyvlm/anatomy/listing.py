@@ -34,12 +34,8 @@ _UNTOLD = ("checkpoints",)  # fields that say how files name tensors, not what i
 _RECORDS = (Kind, Features, Memory, Seq)
 
 
-def listing(system: AnySystem, steps: Sequence[Step]) -> str:
-    """Python, though not to be run by itself. `steps`: the way of a picture, told at the top."""
-    import torch
-
-    with torch.device("meta"):
-        module = system.build()
+def listing(system: AnySystem, module: nn.Module, steps: Sequence[Step]) -> str:
+    """Python, though not to be run by itself. `module`: what the system builds; `steps`: the way of a picture, told first."""
     return "\n".join(_Listing(system, module).lines(steps))
 
 

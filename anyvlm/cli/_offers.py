@@ -17,7 +17,8 @@ from anyvlm.inputs.plan import Size
 from anyvlm.system import System
 
 _QUIET = "grey50"
-_FULL = 12  # cells of the bar of a whole context
+_FULL = 8  # cells of the bar of a whole context
+_PIPED = 160  # columns where no terminal sets them: one line a row, for grep
 _SHOWN = 3  # kinds of arrays of a picture that are told in full
 
 
@@ -72,18 +73,18 @@ def _print(found: Sequence[Offer], refused: dict[str, str]) -> None:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False, pad_edge=False)
     table.add_column("system", overflow="fold")
     table.add_column("resized to", justify="right", overflow="fold")
-    for name in ("arrays", "tokens", "context"):
+    for name in ("tiles", "tokens", "context"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("share of it", no_wrap=True)
     for offer in found:
         first, others = offer.systems[0], len(offer.systems) - 1
-        name = Text(first, "bold")
-        if others:
-            name.append(f" and {others} more", _QUIET)
+        title = Text.assemble((first, "bold"), (f" and {others} more" if others else "", _QUIET))
         count = Text(f"{'≥ ' if offer.least else ''}{offer.tokens}", "cyan")
         arrays = sum(len(cost.cut.sizes) for cost in offer.costs)
-        table.add_row(name, _resized(offer), str(arrays), count, str(offer.context), _share(offer))
+        table.add_row(title, _resized(offer), str(arrays), count, str(offer.context), _share(offer))
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _PIPED
     console.print(table)
     console.print()
     console.print(Text(_below(found, refused), _QUIET))
