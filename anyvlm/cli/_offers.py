@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from anyvlm.anatomy.tokens import Offer, offers
+from anyvlm.cli.tokens import ALL
 from anyvlm.errors import InputError
 from anyvlm.inputs.plan import Size
 from anyvlm.system import System
@@ -26,7 +27,7 @@ def side_by_side(
     names: Sequence[str], sizes: Sequence[Size], *, fps: float | None, frames: int | None, json: bool
 ) -> None:
     """Print them. Raises InputError if a system that is named has no prompt or refuses, or if none is left of all."""
-    everyone = "all" in names
+    everyone = ALL in names
     found, refused = offers(_systems(names), sizes, fps=fps, frames=frames)
     if refused and not everyone:
         raise InputError(next(iter(refused.values())))
@@ -42,7 +43,7 @@ def _systems(names: Sequence[str]) -> list[System]:
     from anyvlm.cli._find import find
     from anyvlm.registry import SYSTEMS, system
 
-    if "all" in names:
+    if ALL in names:
         every = [system(name) for name in SYSTEMS]
         return [each for each in every if isinstance(each, System) and each.streams]
     out = []
@@ -102,7 +103,7 @@ def _share(offer: Offer) -> Text:
         return Text("in a memory beside it", _QUIET)
     share = offer.places / offer.context
     cells = min(_FULL, max(1, round(share * _FULL)))
-    return Text.assemble(("━" * cells, "cyan"), ("─" * (_FULL - cells), _QUIET), f" {share:6.1%}")
+    return Text.assemble(("━" * cells, "cyan" if share <= 1 else "red"), ("─" * (_FULL - cells), _QUIET), f" {share:6.1%}")
 
 
 def _below(found: Sequence[Offer], refused: dict[str, str]) -> str:

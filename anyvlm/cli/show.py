@@ -55,13 +55,25 @@ def show(
     elif expand:
         from anyvlm.anatomy.listing import listing
 
-        typer.echo(listing(system, module, steps))
+        _print(listing(system, module, steps))
     else:
         from rich.console import Console
 
         from anyvlm.cli._portrait import Facts, portrait
 
         portrait(Console(highlight=False), system, Facts(tree, shares(system, module), steps, pixels, _tests(system.name)))
+
+
+def _print(code: str) -> None:
+    """In colours where a terminal shows it, as it is where it goes into a file."""
+    from rich.console import Console
+
+    if (console := Console()).is_terminal:
+        from rich.syntax import Syntax
+
+        console.print(Syntax(code, "python", theme="ansi_dark", background_color="default"))
+    else:
+        typer.echo(code)
 
 
 def _tests(name: str) -> str:

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 
 ALL = "all"
 """Instead of a model's name: every system that takes pictures."""
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model", "-m", metavar="NAME|PATH|all",
+        help=f"As elsewhere; several, or [bold]all[/], are told side by side. [dim]\\[default: {DEFAULT_MODEL}][/]",
+    ),
+]  # fmt: skip
+Layout = Annotated[bool, typer.Option("--layout", help="Print what stands where in the prompt of one model.")]
 
 
 def tokens(
@@ -27,19 +35,13 @@ def tokens(
     video: Videos = None,
     fps: Fps = None,
     frames: Frames = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model", "-m", metavar="NAME|PATH|all",
-            help=f"As elsewhere; several, or [bold]all[/], are told side by side. [dim]\\[default: {DEFAULT_MODEL}][/]",
-        ),
-    ] = None,
-    layout: Annotated[bool, typer.Option("--layout", help="Print what stands where in the prompt of one model.")] = False,
+    model: Models = None,
+    layout: Layout = False,
     question: Annotated[str, typer.Option(metavar="TEXT", help="What would be asked.", show_default=False)] = "",
     system: SystemText = None,
     remote: Remote = False,
     json: Json = False,
-) -> None:  # fmt: skip
+) -> None:
     """Say exactly how many tokens a prompt takes.
 
     From the sizes of pictures and videos alone: no weights are loaded and no picture is decoded.
@@ -48,18 +50,16 @@ def tokens(
     """
     without_torch()
     from anyvlm.anatomy.tokens import costs
-    from anyvlm.cli._find import find
     from anyvlm.cli._pictures import conversation, picture_size, videos
     from anyvlm.errors import InputError
     from anyvlm.inputs.plan import plan
     from anyvlm.inputs.video import read_footage
-    from anyvlm.system import System, VisionSystem
 
-    if not images and not video:
-        raise InputError("There is nothing to count; name a picture, or a video with --video.")
     images, moving = images or [], videos(video, remote=remote, fps=fps, frames=frames)
     sizes: list[Size] = [picture_size(image, remote=remote) for image in images]
     sizes += [read_footage(each.source) for each in moving]
+    if not sizes:
+        raise InputError("There is nothing to count; name a picture, or a video with --video.")
     names = list(dict.fromkeys(model or [DEFAULT_MODEL]))
     if len(names) > 1 or names == [ALL]:
         if layout or question or system:
@@ -67,10 +67,7 @@ def tokens(
         from anyvlm.cli._offers import side_by_side
 
         return side_by_side(names, sizes, fps=fps, frames=frames, json=json)
-    found = find(names[0])
-    if not isinstance(found, System):
-        alone = "is an encoder alone" if isinstance(found, VisionSystem) else "answers no questions"
-        raise InputError(f"'{found.name}' {alone}: it has no prompt; `anyvlm show {found.name}` describes it.")
+    found = _answering(names[0])
     each = costs(found, sizes, fps=fps, frames=frames)
     tokenizer = _tokenizer(found, needed=bool(question or system) and not layout)
     messages = conversation([*images, *moving], question, system)
@@ -84,6 +81,19 @@ def tokens(
         _write(shown, found, each, planned)
     else:
         _print(shown, found, each, planned)
+
+
+def _answering(name: str) -> System:
+    """The system of a name or path. Raises InputError for one without a prompt."""
+    from anyvlm.cli._find import find
+    from anyvlm.errors import InputError
+    from anyvlm.system import System, VisionSystem
+
+    found = find(name)
+    if isinstance(found, System):
+        return found
+    alone = "is an encoder alone" if isinstance(found, VisionSystem) else "answers no questions"
+    raise InputError(f"'{found.name}' {alone}: it has no prompt; `anyvlm show {found.name}` describes it.")
 
 
 def _tokenizer(system: System, needed: bool) -> Tokenizer | None:
