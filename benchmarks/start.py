@@ -1,6 +1,6 @@
 """From the start of a process to the first token about a picture: the same LLaVA directory, weights in the page cache.
 
-Both scripts are the shortest that do it. Also whole commands that need no weights: `anyvlm --help`, `show`, `compare`, `tokens`.
+Both scripts are the shortest that do it. Also commands that need no weights: `anyvlm --help`, `show`, `compare`, `tokens`.
 """
 
 from __future__ import annotations

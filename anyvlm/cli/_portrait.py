@@ -182,7 +182,8 @@ def _row(name: str, shape: str, count: str, style: str = "") -> Table:
 def _titled(title: str, count: str, spec: Spec) -> Group:
     """A part's line with the fields of its spec below; all of them where none was set."""
     words = list(said(spec)) or [_field(field.name, getattr(spec, field.name)) for field in fields(spec)]
-    return Group(_row(f"{title}  {type(spec).__name__}", "", count, "bold"), Text(", ".join(words), _GUIDE))
+    row = _row(f"{title}  {type(spec).__name__}", "", count, "bold")
+    return Group(row, Text(", ".join(words), _GUIDE)) if words else Group(row)
 
 
 def said(spec: Spec) -> Iterator[str]:

@@ -71,7 +71,7 @@ def _print(code: str) -> None:
     if (console := Console()).is_terminal:
         from rich.syntax import Syntax
 
-        console.print(Syntax(code, "python", theme="ansi_dark", background_color="default"))
+        console.print(Syntax(code, "python", theme="ansi_dark", background_color="default", word_wrap=True))
     else:
         typer.echo(code)
 
