@@ -34,12 +34,8 @@ _UNTOLD = ("checkpoints",)  # fields that say how files name tensors, not what i
 _RECORDS = (Kind, Features, Memory, Seq)
 
 
-def listing(system: AnySystem, steps: Sequence[Step]) -> str:
-    """Python, though not to be run by itself. `steps`: the way of a picture, told at the top."""
-    import torch
-
-    with torch.device("meta"):
-        module = system.build()
+def listing(system: AnySystem, module: nn.Module, steps: Sequence[Step]) -> str:
+    """Python, though not to be run by itself. `module`: what the system builds; `steps`: the way of a picture, told first."""
     return "\n".join(_Listing(system, module).lines(steps))
 
 
@@ -116,10 +112,12 @@ class _Listing:
     def _modules(self, module: nn.Module, path: str) -> Iterator[str]:
         """The class of a module, those of what it holds, then the functions that they call."""
         called: dict[object, None] = {}
-        for at, each in module.named_modules(prefix=path):
-            for cls in type(each).__mro__:
+        found: Iterator[tuple[str, nn.Module]] = module.named_modules(prefix=path)
+        for at, each in found:
+            own = type(each)
+            for cls in own.__mro__:
                 if _ours(cls) and cls not in self.done:
-                    yield from self._code(cls, [f"# {at}" if at else "# the system", *_held(each)] if cls is type(each) else ())
+                    yield from self._code(cls, [f"# {at or 'the system'}", *_held(each)] if cls is own else ())
                     called |= dict.fromkeys(_called(cls))
         for function in called:
             yield from self._function(function)

@@ -40,13 +40,17 @@ class Branch:
         return None
 
 
-def parameters(system: AnySystem) -> Branch:
-    """The tree of everything that `system.build()` makes."""
+def hollow(system: AnySystem) -> nn.Module:
+    """What `system.build()` makes, with shapes for values."""
     import torch
 
     with torch.device("meta"):
-        module = system.build()
-    return _branch(module, system.name, set())
+        return system.build()
+
+
+def parameters(system: AnySystem, module: nn.Module | None = None) -> Branch:
+    """The tree of everything that `system.build()` makes; `module`: if it has been made."""
+    return _branch(hollow(system) if module is None else module, system.name, set())
 
 
 def _branch(module: nn.Module, name: str, seen: set[int]) -> Branch:

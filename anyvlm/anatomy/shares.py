@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from math import prod
 from typing import TYPE_CHECKING
 
+from anyvlm.anatomy.parameters import hollow
 from anyvlm.dual import DualSystem, SignalTower
 from anyvlm.match import AnySystem, MatchSystem
 from anyvlm.spec import Spec
@@ -72,12 +73,12 @@ def parts(system: AnySystem) -> Iterator[tuple[str, Spec]]:
                 yield "painter", system.painting.tables
 
 
-def shares(system: AnySystem) -> tuple[Share, ...]:
-    """Every part, then what the system has beside them (a map into a shared space), by the name of its module."""
-    import torch
+def shares(system: AnySystem, module: nn.Module | None = None) -> tuple[Share, ...]:
+    """Every part, then what the system has beside them (a map into a shared space), by the name of its module.
 
-    with torch.device("meta"):
-        module = system.build()
+    `module`: what it builds, if it has been made.
+    """
+    module = hollow(system) if module is None else module
     counts = {name: prod(parameter.shape) for name, parameter in module.named_parameters()}
     idle = _idle(module, counts)
     stages = () if isinstance(system, VisionSystem) else system.stages

@@ -17,10 +17,11 @@ _QUIET = "grey50"
 def sizes(shares: Sequence[Share]) -> Table:
     """Parameters of every part, those active for a token where some are not, bytes, and the stages that train it."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style=_QUIET, pad_edge=False, show_edge=False)
+    staged = any(each.moves for each in shares)
     rows = [
         [
             (each.path or "encoder", "bold"), (short(each.count), ""), (short(each.active), "cyan"),
-            (volume(2 * each.count), ""), (_moves(each), ""),
+            (volume(2 * each.count), ""), (_moves(each), "") if each.moves else ("frozen", _QUIET),
         ]
         for each in shares
         if each.count
@@ -29,7 +30,7 @@ def sizes(shares: Sequence[Share]) -> Table:
         count, active = sum(each.count for each in shares), sum(each.active for each in shares)
         total = [short(count), short(active), volume(2 * count)]
         rows.append([("together", _QUIET), *((each, _QUIET) for each in total), ("", "")])
-    shown = [True, True, any(each.active < each.count for each in shares), True, any(each.moves for each in shares)]
+    shown = [True, True, any(each.active < each.count for each in shares), True, staged]
     for name, show in zip(("part", "parameters", "active", "at bf16", "trained in"), shown, strict=True):
         if show:
             words = name in ("part", "trained in")

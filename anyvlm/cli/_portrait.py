@@ -25,6 +25,7 @@ from anyvlm.spec import Spec
 from anyvlm.system import Stage, Stream, System, VisionSystem
 
 _NUMBERS = 10  # cells of the column of counts
+_WIDEST = 110  # cells of a tree: further apart the eye loses the line
 _GUIDE = "grey50"
 _STYLES = {"special": "cyan", "image": "magenta", "video": "magenta", "user": "bold", "template": "", "answer": ""}
 
@@ -53,7 +54,7 @@ def portrait(console: Console, system: AnySystem, facts: Facts) -> None:
     _heading(console, f"A picture of {by(facts.image)} on its way" if facts.steps[0].part == "picture" else "Text on its way")
     console.print(way(facts.steps))
     _heading(console, "Parts")
-    console.print(_parts(system, tree))
+    console.print(_parts(system, tree), width=min(console.width, _WIDEST))
     if isinstance(system, System):
         _heading(console, "Prompt")
         console.print(_prompt(system))
@@ -93,9 +94,9 @@ def _facts(system: AnySystem, facts: Facts) -> Table:
 
 
 def _parameters(facts: Facts) -> str:
-    active = sum(share.active for share in facts.shares)
-    part = f", of which {short(active)} for a token of text" if active < facts.tree.count else ""
-    return f"{short(facts.tree.count)}{part}; {volume(2 * facts.tree.count)} at bf16"
+    lm = next((share for share in facts.shares if share.path == "lm"), None)
+    part = f"; a token of text goes through {short(lm.active)}" if lm is not None and lm.active < lm.count else ""
+    return f"{short(facts.tree.count)}, {volume(2 * facts.tree.count)} at bf16{part}"
 
 
 def _costs(system: System, name: str, image: tuple[int, int]) -> str:
@@ -181,7 +182,8 @@ def _row(name: str, shape: str, count: str, style: str = "") -> Table:
 def _titled(title: str, count: str, spec: Spec) -> Group:
     """A part's line with the fields of its spec below; all of them where none was set."""
     words = list(said(spec)) or [_field(field.name, getattr(spec, field.name)) for field in fields(spec)]
-    return Group(_row(f"{title}  {type(spec).__name__}", "", count, "bold"), Text(", ".join(words), _GUIDE))
+    row = _row(f"{title}  {type(spec).__name__}", "", count, "bold")
+    return Group(row, Text(", ".join(words), _GUIDE)) if words else Group(row)
 
 
 def said(spec: Spec) -> Iterator[str]:

@@ -33,31 +33,47 @@ def show(
     Example: anyvlm show llava-1.5-7b --image 1024x768
     """
     without_torch()
-    from anyvlm.anatomy.listing import listing
-    from anyvlm.anatomy.parameters import parameters
+    from anyvlm.anatomy.parameters import hollow, parameters
     from anyvlm.anatomy.path import path
     from anyvlm.anatomy.shares import shares
     from anyvlm.cli._find import find
     from anyvlm.cli._words import size
 
     system, pixels = find(name), size(image)
-    tree = parameters(system)
+    module = hollow(system)
+    tree = parameters(system, module)
     steps = path(system, tree, pixels)
     if json:
         import json as writer
 
-        object = _object(system, tree, shares(system), steps, pixels)
+        object = _object(system, tree, shares(system, module), steps, pixels)
         if expand:
-            object["listing"] = listing(system, steps)
+            from anyvlm.anatomy.listing import listing
+
+            object["listing"] = listing(system, module, steps)
         typer.echo(writer.dumps(object, indent=2, ensure_ascii=False))
     elif expand:
-        typer.echo(listing(system, steps))
+        from anyvlm.anatomy.listing import listing
+
+        _print(listing(system, module, steps))
     else:
         from rich.console import Console
 
         from anyvlm.cli._portrait import Facts, portrait
 
-        portrait(Console(highlight=False), system, Facts(tree, shares(system), steps, pixels, _tests(system.name)))
+        portrait(Console(highlight=False), system, Facts(tree, shares(system, module), steps, pixels, _tests(system.name)))
+
+
+def _print(code: str) -> None:
+    """In colours where a terminal shows it, as it is where it goes into a file."""
+    from rich.console import Console
+
+    if (console := Console()).is_terminal:
+        from rich.syntax import Syntax
+
+        console.print(Syntax(code, "python", theme="ansi_dark", background_color="default", word_wrap=True))
+    else:
+        typer.echo(code)
 
 
 def _tests(name: str) -> str:
@@ -74,7 +90,10 @@ def _tests(name: str) -> str:
 def _object(
     system: AnySystem, tree: Branch, shares: Sequence[Share], steps: Sequence[Step], image: tuple[int, int]
 ) -> JsonObject:
-    """`parameters` in total and of each module; `shares`: of each part; `spec` is what `anyvlm.spec.from_json` reads."""
+    """`parameters` in total and of each module; `shares`: of each part; `spec` is what `anyvlm.spec.from_json` reads.
+
+    `active`: parameters of the language model that one token of text goes through.
+    """
     from anyvlm.cli._words import link
     from anyvlm.ledger import row
     from anyvlm.spec import to_json
@@ -88,7 +107,7 @@ def _object(
         "paper": link(meta.paper),
         "year": meta.year,
         "parameters": tree.count,
-        "active": sum(share.active for share in shares),
+        "active": next((share.active for share in shares if share.path == "lm"), None),
         "bytes": {"bf16": 2 * tree.count},
         "rings": list(found.rings) if (found := row(system.name)) else [],
         "parts": {branch.name: branch.count for branch in tree.branches},

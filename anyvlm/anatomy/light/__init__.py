@@ -21,9 +21,9 @@ from anyvlm.anatomy.light.layers import (
     ConvTranspose2d,
     Embedding,
     GroupNorm,
+    Hollow,
     LayerNorm,
     Linear,
-    Module,
     ModuleDict,
     ModuleList,
     ParameterList,
@@ -63,7 +63,7 @@ def _through(value: object, *_more: object, **_most: object) -> object:
 class _Mode:
     """no_grad, inference_mode, device: a context that changes nothing, and a decorator that does as little."""
 
-    def __init__(self, *_args: object, **_kwargs: object) -> None:
+    def __init__(self, *_args: object) -> None:
         return
 
     def __call__(self, function: Callable[..., object]) -> Callable[..., object]:
@@ -81,10 +81,11 @@ class Function:
 
 
 _LAYERS = (
-    Parameter, Module, ModuleList, ModuleDict, Sequential, ParameterList,
+    Parameter, ModuleList, ModuleDict, Sequential, ParameterList,
     Linear, Embedding, LayerNorm, GroupNorm, Conv1d, Conv2d, Conv3d, ConvTranspose2d,
 )  # fmt: skip
-_PLAIN = ("Identity", "GELU", "ReLU", "SiLU", "Tanh", "Sigmoid", "Dropout", "Flatten")
+_EMPTY = ("Identity", "GELU", "ReLU", "SiLU", "Tanh", "Sigmoid", "Dropout", "Flatten")
+_PLAIN: dict[str, object] = {name: type(name, (Plain,), {}) for name in _EMPTY}
 _MAKERS: dict[str, object] = {
     **dict.fromkeys(("empty", "zeros", "ones", "rand", "randn"), _sized),
     **{"full": _full, "tensor": _tensor, "eye": _eye},
@@ -92,7 +93,7 @@ _MAKERS: dict[str, object] = {
 }
 _KNOWN: dict[str, dict[str, object]] = {
     "torch": {"Tensor": Tensor, "Size": tuple, **_MAKERS},
-    "torch.nn": {layer.__name__: layer for layer in _LAYERS} | {name: type(name, (Plain,), {}) for name in _PLAIN},
+    "torch.nn": {"Module": Hollow, **{layer.__name__: layer for layer in _LAYERS}, **_PLAIN},
     "torch.nn.parameter": {"Parameter": Parameter},
     "torch.autograd": {"Function": Function},
     "torch.autograd.function": {"Function": Function},

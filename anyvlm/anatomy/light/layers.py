@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from anyvlm.anatomy.light.values import Parameter, Tensor
 
 
-class Module:
+class Hollow:
     """Registers what is assigned to it as `torch.nn.Module` does."""
 
     def __init__(self) -> None:
@@ -17,7 +17,7 @@ class Module:
 
     def __setattr__(self, name: str, value: object) -> None:
         stores: tuple[tuple[type, dict[str, object]], ...]
-        stores = (Parameter, self.__dict__["_parameters"]), (Module, self.__dict__["_modules"])
+        stores = (Parameter, self.__dict__["_parameters"]), (Hollow, self.__dict__["_modules"])
         for kind, store in stores:
             if isinstance(value, kind):
                 for other in (self.__dict__, *(one for _, one in stores if one is not store)):
@@ -53,7 +53,7 @@ class Module:
         """Buffers are no parameters; nothing counts them."""
         object.__setattr__(self, name, value)
 
-    def add_module(self, name: str, module: Module | None) -> None:
+    def add_module(self, name: str, module: Hollow | None) -> None:
         """A child by name."""
         self.__dict__["_modules"][name] = module
 
@@ -72,7 +72,7 @@ class Module:
         """Every parameter once."""
         return (value for _, value in self.named_parameters(recurse=recurse))
 
-    def named_children(self) -> Iterator[tuple[str, Module]]:
+    def named_children(self) -> Iterator[tuple[str, Hollow]]:
         """Every module directly below, once."""
         seen: set[int] = set()
         for name, module in self.__dict__["_modules"].items():
@@ -80,11 +80,11 @@ class Module:
                 seen.add(id(module))
                 yield name, module
 
-    def children(self) -> Iterator[Module]:
+    def children(self) -> Iterator[Hollow]:
         """Every module directly below, once."""
         return (module for _, module in self.named_children())
 
-    def named_modules(self, prefix: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Module]]:
+    def named_modules(self, prefix: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Hollow]]:
         """This module and all below, each once."""
         seen = set() if seen is None else seen
         if id(self) in seen:
@@ -95,40 +95,40 @@ class Module:
             if module is not None:
                 yield from module.named_modules(f"{prefix}.{name}" if prefix else name, seen)
 
-    def modules(self) -> Iterator[Module]:
+    def modules(self) -> Iterator[Hollow]:
         """This module and all below, each once."""
         return (module for _, module in self.named_modules())
 
-    def get_submodule(self, path: str) -> Module:
+    def get_submodule(self, path: str) -> Hollow:
         """The module at a dotted path; "" is this one."""
         found: object = self
         for name in path.split(".") if path else ():
             found = getattr(found, name)
-        assert isinstance(found, Module)
+        assert isinstance(found, Hollow)
         return found
 
-    def requires_grad_(self, _wanted: bool = True) -> Module:
+    def requires_grad_(self, _wanted: bool = True) -> Hollow:
         """Itself; nothing is trained here."""
         return self
 
-    def eval(self) -> Module:
+    def eval(self) -> Hollow:
         """Itself; nothing runs here."""
         return self
 
 
-class ModuleList(Module):
+class ModuleList(Hollow):
     """Children by number."""
 
-    def __init__(self, modules: Iterable[Module] = ()) -> None:
+    def __init__(self, modules: Iterable[Hollow] = ()) -> None:
         super().__init__()
         self.extend(modules)
 
-    def append(self, module: Module) -> ModuleList:
+    def append(self, module: Hollow) -> ModuleList:
         """One more."""
         self.add_module(str(len(self)), module)
         return self
 
-    def extend(self, modules: Iterable[Module]) -> ModuleList:
+    def extend(self, modules: Iterable[Hollow]) -> ModuleList:
         """Many more."""
         for module in modules:
             self.append(module)
@@ -137,21 +137,21 @@ class ModuleList(Module):
     def __len__(self) -> int:
         return len(self.__dict__["_modules"])
 
-    def __iter__(self) -> Iterator[Module]:
+    def __iter__(self) -> Iterator[Hollow]:
         return iter(self.__dict__["_modules"].values())
 
-    def __getitem__(self, at: int | slice) -> Module:
+    def __getitem__(self, at: int | slice) -> Hollow:
         found = list(self)[at]
         return type(self)(found) if isinstance(found, list) else found
 
-    def __setitem__(self, at: int, module: Module) -> None:
+    def __setitem__(self, at: int, module: Hollow) -> None:
         self.add_module(str(range(len(self))[at]), module)
 
 
 class Sequential(ModuleList):
     """Children by number, or by the names of a mapping."""
 
-    def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
+    def __init__(self, *modules: Hollow | Mapping[str, Hollow]) -> None:
         super().__init__()
         for module in modules:
             if isinstance(module, Mapping):
@@ -160,24 +160,24 @@ class Sequential(ModuleList):
             else:
                 self.append(module)
 
-    def __getitem__(self, at: int | slice) -> Module:
+    def __getitem__(self, at: int | slice) -> Hollow:
         found = list(self)[at]
         return Sequential(*found) if isinstance(found, list) else found
 
 
-class ModuleDict(Module):
+class ModuleDict(Hollow):
     """Children by name."""
 
-    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
+    def __init__(self, modules: Mapping[str, Hollow] | None = None) -> None:
         super().__init__()
         for name, module in (modules or {}).items():
             self.add_module(name, module)
 
-    def __getitem__(self, name: str) -> Module:
-        found: Module = self.__dict__["_modules"][name]
+    def __getitem__(self, name: str) -> Hollow:
+        found: Hollow = self.__dict__["_modules"][name]
         return found
 
-    def __setitem__(self, name: str, module: Module) -> None:
+    def __setitem__(self, name: str, module: Hollow) -> None:
         self.add_module(name, module)
 
     def __contains__(self, name: str) -> bool:
@@ -193,16 +193,16 @@ class ModuleDict(Module):
         """Names."""
         return tuple(self)
 
-    def values(self) -> Iterable[Module]:
+    def values(self) -> Iterable[Hollow]:
         """Modules."""
         return tuple(self.__dict__["_modules"].values())
 
-    def items(self) -> Iterable[tuple[str, Module]]:
+    def items(self) -> Iterable[tuple[str, Hollow]]:
         """Names with modules."""
         return tuple(self.__dict__["_modules"].items())
 
 
-class ParameterList(Module):
+class ParameterList(Hollow):
     """Parameters by number."""
 
     def __init__(self, values: Iterable[Parameter] = ()) -> None:
@@ -211,7 +211,7 @@ class ParameterList(Module):
             self.register_parameter(str(n), value)
 
 
-class _Weighted(Module):
+class _Weighted(Hollow):
     """A module of a weight and a bias, or places where they are not."""
 
     def __init__(self, weight: Iterable[int] | None, bias: Iterable[int] | None) -> None:
@@ -228,7 +228,7 @@ class Linear(_Weighted):
         self.in_features, self.out_features = in_features, out_features
 
 
-class Embedding(Module):
+class Embedding(Hollow):
     """weight (entries, width)."""
 
     def __init__(
@@ -300,8 +300,8 @@ class ConvTranspose2d(_Conv):
         return inputs, outputs // groups
 
 
-class Plain(Module):
+class Plain(Hollow):
     """A module without parameters, whatever it is made with."""
 
-    def __init__(self, *_args: object, **_kwargs: object) -> None:
+    def __init__(self, *_args: object) -> None:
         super().__init__()
