@@ -75,6 +75,8 @@ def test_the_tree_is_that_of_torch(name: str, light: dict[str, str]) -> None:
         ("show", "qwen2-vl-7b-instruct"),
         ("show", "blip-itm-base-coco", "--image", "300x200"),
         ("show", "videomae-base"),
+        ("compare", "llava-1.5-7b", "flamingo-9b", "aria", "--json"),
+        ("compare", "qwen2-vl-7b-instruct", "imagebind-huge", "blip-itm-base-coco", "--video", "60s@1fps"),
         ("tokens", "{image}", "-m", "all", "--json"),
         ("tokens", "{image}", "-m", "pixtral-12b", "--layout"),
     ],
