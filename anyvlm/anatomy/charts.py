@@ -39,7 +39,7 @@ def cut(comparison: Comparison, n: int) -> Drawing:
     """Tiles and patches of one system over the picture, which must be defined under the name PICTURE."""
     found, (width, height) = comparison.cuts[n].windows, comparison.case.size
     if not found:
-        out = _headed(comparison.names[n], n, "takes no pictures", _HEAD + 40)
+        out = _headed(comparison.names[n], n, "takes no such picture", _HEAD + 40)
         return out
     main = [window for window in found if not window.whole]
     beside = [window for window in found if window.whole]

@@ -286,7 +286,14 @@ def _training(told: Sequence[_Told]) -> Iterator[Cost]:
 
 
 def _cut(told: _Told, case: Case) -> Cutting:
-    """One picture; nothing for a system that takes none."""
+    """One picture; nothing for a system that takes none, or none of that size."""
+    try:
+        return _arrays(told, case)
+    except InputError:
+        return Cutting()
+
+
+def _arrays(told: _Told, case: Case) -> Cutting:
     from anyvlm.dual import DualSystem, Tower
 
     match told.system:

@@ -77,6 +77,7 @@ def _named(name: str) -> AnySystem:
 
 def _case(image: str, images: int | None, video: str | None, context: int, device: str, dtype: str) -> Case:
     import re
+    from pathlib import Path
 
     from anyvlm.anatomy.compare import Case
     from anyvlm.cli._pictures import picture_size
@@ -84,8 +85,8 @@ def _case(image: str, images: int | None, video: str | None, context: int, devic
 
     match = re.fullmatch(r"(\d{1,6})\s*[x×]\s*(\d{1,6})", image)
     size = (int(match[1]), int(match[2])) if match else None
-    if size is None and re.fullmatch(r"[\d\s.,x×X*]*", image):
-        raise InputError(f"--image {image}: give the size of a picture as 1024x768 (width x height), or a file.")
+    if size is None and not Path(image).expanduser().is_file():
+        raise InputError(f"--image {image}: give the size of a picture as 1024x768 (width x height), or a file that exists.")
     if size is not None and min(size) < 1:
         raise InputError(f"--image {image}: a picture has at least one pixel each way.")
     seconds, fps = _length(video)

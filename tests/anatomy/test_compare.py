@@ -133,6 +133,12 @@ def test_more_pictures_than_a_system_takes() -> None:
     assert found.notes == ("'yi-vl-6b' takes one picture at a time.",)
 
 
+def test_a_picture_that_one_system_refuses() -> None:
+    found = compared("llava-1.5-7b", "qwen2-vl-7b-instruct", case=Case(size=(9000, 20)))
+    assert found.cuts[0].rows == 576 and not found.cuts[1].windows and found.budgets[1] is None
+    assert "more than 200 times" in found.notes[0]
+
+
 @pytest.mark.parametrize(
     ("names", "case", "said"),
     [
