@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from anyvlm.cli import main
+from anyvlm.cli import command
 
-main()
+command()

@@ -40,19 +40,23 @@ class Branch:
         return None
 
 
-def parameters(system: AnySystem) -> Branch:
-    """The tree of everything that `system.build()` makes."""
+def hollow(system: AnySystem) -> nn.Module:
+    """What `system.build()` makes, with shapes for values."""
     import torch
 
     with torch.device("meta"):
-        module = system.build()
-    return _branch(module, system.name, set())
+        return system.build()
+
+
+def parameters(system: AnySystem, module: nn.Module | None = None) -> Branch:
+    """The tree of everything that `system.build()` makes; `module`: if it has been made."""
+    return _branch(hollow(system) if module is None else module, system.name, set())
 
 
 def _branch(module: nn.Module, name: str, seen: set[int]) -> Branch:
     leaves = [_leaf(parameter, leaf, seen) for leaf, parameter in module.named_parameters(recurse=False)]
     below = [_branch(child, part, seen) for part, child in module.named_children()]
-    branches = tuple(branch for branch in [*leaves, *_joined(below)] if branch.branches or branch.shape)
+    branches = (*leaves, *(branch for branch in _joined(below) if branch.branches or branch.shape))
     if branches and not below and branches[0].name == "weight" and {leaf.name for leaf in leaves} <= {"weight", "bias"}:
         weight = branches[0]
         return replace(weight, name=name, bias=len(leaves) == 2, count=sum(leaf.count for leaf in leaves))

@@ -6,9 +6,11 @@ import typer
 
 from anyvlm.cli._errors import sentences
 from anyvlm.cli._help import Verb, Verbs
+from anyvlm.cli._light import whole_process
 from anyvlm.cli.ask import ask
 from anyvlm.cli.chat import chat
 from anyvlm.cli.classify import classify
+from anyvlm.cli.compare import compare
 from anyvlm.cli.embed import embed
 from anyvlm.cli.evaluate import evaluate
 from anyvlm.cli.index import index
@@ -48,6 +50,7 @@ def about(
 app.command("ask", cls=Verb)(ask)
 app.command("chat", cls=Verb)(chat)
 app.command("classify", cls=Verb)(classify)
+app.command("compare", cls=Verb)(compare)
 app.command("embed", cls=Verb)(embed)
 app.command("evaluate", cls=Verb)(evaluate)
 app.command("index", cls=Verb)(index)
@@ -62,3 +65,9 @@ def main() -> None:
     """Run the command line and end the process: 0 well, 1 with one sentence on stderr, 2 wrong usage, 130 interrupted."""
     with sentences():
         app(prog_name="anyvlm")
+
+
+def command() -> None:
+    """`main` in a process that is the command line's alone."""
+    whole_process()
+    main()

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from anyvlm.cli._light import with_torch
 from anyvlm.errors import AnyVLMError
 
 
@@ -18,6 +19,7 @@ def sentences() -> Iterator[None]:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
+        with_torch(error)
         if os.environ.get("ANYVLM_DEBUG") == "1":
             raise
         complain(error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from fractions import Fraction
 from math import prod
 
@@ -13,7 +13,10 @@ from rich.text import Text
 from rich.tree import Tree
 
 from anyvlm.anatomy.parameters import Branch
-from anyvlm.cli._words import by, link, place, short
+from anyvlm.anatomy.path import Step
+from anyvlm.anatomy.shares import Share, parts
+from anyvlm.cli._measures import sizes, way
+from anyvlm.cli._words import by, link, place, short, volume
 from anyvlm.dual import DualSystem
 from anyvlm.inputs.messages import ask
 from anyvlm.inputs.video import Footage
@@ -22,19 +25,36 @@ from anyvlm.spec import Spec
 from anyvlm.system import Stage, Stream, System, VisionSystem
 
 _NUMBERS = 10  # cells of the column of counts
+_WIDEST = 110  # cells of a tree: further apart the eye loses the line
 _GUIDE = "grey50"
 _STYLES = {"special": "cyan", "image": "magenta", "video": "magenta", "user": "bold", "template": "", "answer": ""}
 
 
-def portrait(console: Console, system: AnySystem, tree: Branch, rings: str) -> None:
-    """Print everything there is to know about a system. `rings`: what the ledger says of it."""
+@dataclass(frozen=True)
+class Facts:
+    """What is told of a system: its tree of parameters, its parts, the way of a picture of `image` pixels, its tests."""
+
+    tree: Branch
+    shares: tuple[Share, ...]
+    steps: tuple[Step, ...]
+    image: tuple[int, int]
+    rings: str
+
+
+def portrait(console: Console, system: AnySystem, facts: Facts) -> None:
+    """Print everything there is to know about a system."""
+    tree = facts.tree
     console.print(Text(system.name, "bold"))
     if system.meta.summary:
         console.print(Text(system.meta.summary))
     console.print()
-    console.print(_facts(system, tree, rings))
+    console.print(_facts(system, facts))
+    _heading(console, "Sizes")
+    console.print(sizes(facts.shares))
+    _heading(console, f"A picture of {by(facts.image)} on its way" if facts.steps[0].part == "picture" else "Text on its way")
+    console.print(way(facts.steps))
     _heading(console, "Parts")
-    console.print(_parts(system, tree))
+    console.print(_parts(system, tree), width=min(console.width, _WIDEST))
     if isinstance(system, System):
         _heading(console, "Prompt")
         console.print(_prompt(system))
@@ -49,12 +69,12 @@ def _heading(console: Console, title: str) -> None:
     console.print(Text(title, "bold"))
 
 
-def _facts(system: AnySystem, tree: Branch, rings: str) -> Table:
+def _facts(system: AnySystem, facts: Facts) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(style=_GUIDE, no_wrap=True)
     table.add_column(overflow="fold")
     meta = system.meta
-    rows = [("parameters", short(tree.count)), ("family", meta.family), ("licence", meta.license)]
+    rows = [("parameters", _parameters(facts)), ("family", meta.family), ("licence", meta.license)]
     if meta.paper:
         rows.append(("paper", f"{link(meta.paper)} ({meta.year})"))
     for checkpoint in system.checkpoints:
@@ -63,36 +83,40 @@ def _facts(system: AnySystem, tree: Branch, rings: str) -> Table:
         rows.append(("fresh", f"{', '.join(system.fresh)} (no checkpoint fills these)"))
     if isinstance(system, System):
         rows.append(("context", f"{system.lm.context} tokens"))
-        rows += [("picture", _costs(system, name)) for name in system.streams]
+        rows += [("picture", _costs(system, name, facts.image)) for name in system.streams]
         if system.painting and system.code and system.code.draws:
             rows.append(("paints", f"{by(system.painting.size[::-1])} pixels, guided by {system.painting.guidance:g}"))
-        rows += [("video", _watches(stream)) for stream in system.streams.values() if stream.film]
-    rows.append(("tests", rings))
+        rows += [("video", _watches(stream, facts.image)) for stream in system.streams.values() if stream.film]
+    rows.append(("tests", facts.rings))
     for name, value in rows:
         table.add_row(name, value)
     return table
 
 
-def _costs(system: System, name: str) -> str:
+def _parameters(facts: Facts) -> str:
+    lm = next((share for share in facts.shares if share.path == "lm"), None)
+    part = f"; a token of text goes through {short(lm.active)}" if lm is not None and lm.active < lm.count else ""
+    return f"{short(facts.tree.count)}, {volume(2 * facts.tree.count)} at bf16{part}"
+
+
+def _costs(system: System, name: str, image: tuple[int, int]) -> str:
     stream = system.streams[name]
-    cut = stream.policy.cut(*EXAMPLE)
+    cut = stream.policy.cut(*image)
     h, w = cut.sizes[0]
     several = f"{len(cut.sizes)} times " if len(cut.sizes) > 1 else ""
     patches = sum(map(prod, stream.patches(cut)))
     tokens = sum(1 if isinstance(cell, str) else prod(cell) for cell in stream.cells(cut))
-    return f"{by(EXAMPLE)} becomes {several}{by((w, h))} pixels, {patches} patches, {tokens} tokens"
+    return f"{by(image)} becomes {several}{by((w, h))} pixels, {patches} patches, {tokens} tokens"
 
 
-def _watches(stream: Stream) -> str:
+def _watches(stream: Stream, image: tuple[int, int]) -> str:
     assert stream.film is not None
     ticks = tuple(range(LENGTH * RATE))
-    cut = stream.film.cut(Footage(*EXAMPLE, ticks, ticks, Fraction(1, RATE), RATE))
+    cut = stream.film.cut(Footage(*image, ticks, ticks, Fraction(1, RATE), RATE))
     tokens = sum(map(prod, stream.rows(cut)))
-    return f"{LENGTH} s of {by(EXAMPLE)} become {len(cut.frames)} frames of {by(cut.sizes[0][::-1])} pixels, {tokens} tokens"
+    return f"{LENGTH} s of {by(image)} become {len(cut.frames)} frames of {by(cut.sizes[0][::-1])} pixels, {tokens} tokens"
 
 
-EXAMPLE = (1024, 768)
-"""(width, height) in pixels of the picture whose cost is told."""
 LENGTH, RATE = 30, 25
 """Seconds of the video whose cost is told, and its frames a second."""
 
@@ -102,38 +126,33 @@ LENGTH, RATE = 30, 25
 
 def _parts(system: AnySystem, tree: Branch) -> Tree:
     root = Tree(_row(system.name, "", short(tree.count), "bold"), guide_style=_GUIDE)
+    named = dict(parts(system))
     if isinstance(system, VisionSystem):
         root.add(_titled("policy", "", system.policy))
         _grow(root.add(_titled("encoder", short(tree.count), system.encoder)), tree)
         return root
+    for path, spec in named.items():
+        for title, told in _before(system, path):
+            root.add(_titled(title, "", told))
+        _part(root, tree, path, spec)
     if isinstance(system, MatchSystem):
-        root.add(_titled("policy", "", system.policy))
-        parts: dict[str, Spec | None] = {"encoder": system.encoder, "text": system.text, "lm": system.captioner}
-        for path, spec in parts.items():
-            if spec is not None:
-                _part(root, tree, path, spec)
-        _grow(root, replace(tree, branches=tuple(branch for branch in tree.branches if branch.name not in parts)))
-        return root
-    if isinstance(system, DualSystem):
-        for name, tower in system.towers.items():
-            root.add(_titled(f"towers.{name}.policy", "", tower.policy))
-            of_tower = {"encoder": tower.encoder, "pool": tower.pool, "project": tower.project}
-            for part, one in of_tower.items():
-                if one is not None:
-                    _part(root, tree, f"towers.{name}.{part}", one)
-        for n, contrast in enumerate(system.contrasts):
-            _part(root, tree, f"contrasts.{n}", contrast)
-        return root
-    for name, stream in system.streams.items():
-        root.add(_titled(f"streams.{name}.policy", "", stream.policy))
-        if stream.film:
-            root.add(_titled(f"streams.{name}.film", "", stream.film.sampler))
-        for part, spec in (("encoders", stream.encoder), ("connectors", stream.connector)):
-            _part(root, tree, f"{part}.{name}", spec)
-    _part(root, tree, "lm", system.lm)
-    if system.painting:
-        _part(root, tree, "painter", system.painting.tables)
+        _grow(root, replace(tree, branches=tuple(branch for branch in tree.branches if branch.name not in named)))
     return root
+
+
+def _before(system: AnySystem, path: str) -> Iterator[tuple[str, Spec]]:
+    """What is done to a picture, video or text before the part at a path sees it."""
+    kind, _, name = path.partition(".")
+    if isinstance(system, System) and kind == "encoders":
+        stream = system.streams[name]
+        yield f"streams.{name}.policy", stream.policy
+        if stream.film:
+            yield f"streams.{name}.film", stream.film.sampler
+    elif isinstance(system, DualSystem) and path.endswith(".encoder"):
+        tower = path.removesuffix(".encoder")
+        yield f"{tower}.policy", system.towers[tower.removeprefix("towers.")].policy
+    elif isinstance(system, MatchSystem) and path == "encoder":
+        yield "policy", system.policy
 
 
 def _part(root: Tree, tree: Branch, path: str, spec: Spec) -> None:
@@ -163,7 +182,8 @@ def _row(name: str, shape: str, count: str, style: str = "") -> Table:
 def _titled(title: str, count: str, spec: Spec) -> Group:
     """A part's line with the fields of its spec below; all of them where none was set."""
     words = list(said(spec)) or [_field(field.name, getattr(spec, field.name)) for field in fields(spec)]
-    return Group(_row(f"{title}  {type(spec).__name__}", "", count, "bold"), Text(", ".join(words), _GUIDE))
+    row = _row(f"{title}  {type(spec).__name__}", "", count, "bold")
+    return Group(row, Text(", ".join(words), _GUIDE)) if words else Group(row)
 
 
 def said(spec: Spec) -> Iterator[str]:

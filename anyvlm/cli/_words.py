@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from anyvlm.errors import InputError
+
 if TYPE_CHECKING:
     from anyvlm.weights.sources import Source
 
@@ -18,7 +20,23 @@ def short(count: int) -> str:
     return str(count)
 
 
-def by(sides: Sequence[int]) -> str:
+def volume(count: int) -> str:
+    """14126854144 bytes -> "14.1 GB"; below a thousand as it is."""
+    for unit, name in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if count >= 0.99995 * unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count} B"
+
+
+def size(text: str) -> tuple[int, int]:
+    """"1024x768" -> (1024, 768), width and height. Raises InputError for what is no such size."""
+    found = re.fullmatch(r"(\d{1,5})\s*[xX×]\s*(\d{1,5})", text.strip())
+    if found is None or "0" in (found[1].strip("0") or "0", found[2].strip("0") or "0"):
+        raise InputError(f"--image {text}: give width and height in pixels, as in --image 1024x768.")
+    return int(found[1]), int(found[2])
+
+
+def by(sides: Sequence[int | str]) -> str:
     """(640, 480) -> "640 × 480"."""
     return " × ".join(map(str, sides))
 

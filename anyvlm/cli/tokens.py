@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anyvlm.cli._options import DEFAULT_MODEL, Fps, Frames, Json, Model, Remote, SystemText, Videos
+from anyvlm.cli._light import without_torch
+from anyvlm.cli._options import DEFAULT_MODEL, Fps, Frames, Json, Remote, SystemText, Videos
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,13 +18,25 @@ if TYPE_CHECKING:
     from anyvlm.parts.features import Grid
     from anyvlm.system import System
 
+ALL = "all"
+"""Instead of a model's name: every system that takes pictures."""
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model", "-m", metavar="NAME|PATH|all",
+        help=f"As elsewhere; several, or [bold]all[/], are told side by side. [dim]\\[default: {DEFAULT_MODEL}][/]",
+    ),
+]  # fmt: skip
+Layout = Annotated[bool, typer.Option("--layout", help="Print what stands where in the prompt of one model.")]
+
 
 def tokens(
     images: Annotated[list[str] | None, typer.Argument(metavar="[IMAGE]...", help="Files; - reads one from stdin.")] = None,
     video: Videos = None,
     fps: Fps = None,
     frames: Frames = None,
-    model: Model = DEFAULT_MODEL,
+    model: Models = None,
+    layout: Layout = False,
     question: Annotated[str, typer.Option(metavar="TEXT", help="What would be asked.", show_default=False)] = "",
     system: SystemText = None,
     remote: Remote = False,
@@ -33,34 +46,54 @@ def tokens(
 
     From the sizes of pictures and videos alone: no weights are loaded and no picture is decoded.
 
-    Example: anyvlm tokens cat.png --model llava-1.5-7b
+    Example: anyvlm tokens cat.png --model all
     """
+    without_torch()
     from anyvlm.anatomy.tokens import costs
     from anyvlm.cli._pictures import conversation, picture_size, videos
     from anyvlm.errors import InputError
     from anyvlm.inputs.plan import plan
     from anyvlm.inputs.video import read_footage
-    from anyvlm.system import System, VisionSystem
-    from anyvlm.weights.load import find
 
-    if not images and not video:
-        raise InputError("There is nothing to count; name a picture, or a video with --video.")
     images, moving = images or [], videos(video, remote=remote, fps=fps, frames=frames)
     sizes: list[Size] = [picture_size(image, remote=remote) for image in images]
     sizes += [read_footage(each.source) for each in moving]
-    found = find(model)
-    if not isinstance(found, System):
-        alone = "is an encoder alone" if isinstance(found, VisionSystem) else "answers no questions"
-        raise InputError(f"'{found.name}' {alone}: it has no prompt; `anyvlm show {found.name}` describes it.")
+    if not sizes:
+        raise InputError("There is nothing to count; name a picture, or a video with --video.")
+    names = list(dict.fromkeys(model or [DEFAULT_MODEL]))
+    if len(names) > 1 or names == [ALL]:
+        if layout or question or system:
+            raise InputError("--layout, --question and --system are about the prompt of one model; name one with --model.")
+        from anyvlm.cli._offers import side_by_side
+
+        return side_by_side(names, sizes, fps=fps, frames=frames, json=json)
+    found = _answering(names[0])
     each = costs(found, sizes, fps=fps, frames=frames)
-    tokenizer = _tokenizer(found, needed=bool(question or system))
+    tokenizer = _tokenizer(found, needed=bool(question or system) and not layout)
     messages = conversation([*images, *moving], question, system)
     planned = None if tokenizer is None else plan(found, tokenizer, messages, sizes=sizes)
-    names = [*images, *(video or ())]
+    shown = [*images, *(video or ())]
+    if layout:
+        from anyvlm.cli._layout import lay
+
+        return lay(found, each, messages, planned, tokenizer, json=json)
     if json:
-        _write(names, found, each, planned)
+        _write(shown, found, each, planned)
     else:
-        _print(names, found, each, planned)
+        _print(shown, found, each, planned)
+
+
+def _answering(name: str) -> System:
+    """The system of a name or path. Raises InputError for one without a prompt."""
+    from anyvlm.cli._find import find
+    from anyvlm.errors import InputError
+    from anyvlm.system import System, VisionSystem
+
+    found = find(name)
+    if isinstance(found, System):
+        return found
+    alone = "is an encoder alone" if isinstance(found, VisionSystem) else "answers no questions"
+    raise InputError(f"'{found.name}' {alone}: it has no prompt; `anyvlm show {found.name}` describes it.")
 
 
 def _tokenizer(system: System, needed: bool) -> Tokenizer | None:

@@ -8,7 +8,6 @@ from math import floor
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from anyvlm.errors import SpecError
 from anyvlm.inputs.policy import Policy
@@ -64,8 +63,7 @@ class Paced(Sampler):
         """The nearest to equal distances, the first and the last among them."""
         count = min(max(footage.count / footage.rate * (fps or self.fps), self.least), most, footage.count)
         whole = floor(count / self.multiple) * self.multiple or floor(count)
-        places: list[int] = torch.linspace(0, footage.count - 1, whole).round().long().tolist()
-        return places
+        return evenly(footage.count, whole)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +87,18 @@ class Skimmed(Sampler):
         if first >= last:
             first, last = 0, footage.count - 1
         return [int(n) for n in np.unique(np.linspace(first, last, count, dtype=int))]
+
+
+def evenly(count: int, places: int) -> list[int]:
+    """So many of the numbers below `count` at equal distances, the first and the last among them.
+
+    They are those of `torch.linspace(0, count - 1, places).round()`, which counts from both ends with one rounding each.
+    """
+    step = np.float64(np.float32(count - 1) / np.float32(max(places - 1, 1)))
+    ahead = np.arange(places)
+    exact = np.where(ahead < places // 2 + (places == 1), step * ahead, count - 1 - step * (places - 1 - ahead))
+    out: list[int] = np.rint(exact.astype(np.float32)).astype(int).tolist()
+    return out
 
 
 class Script(Spec):

@@ -352,7 +352,7 @@ def _too_long(system: System, laid: Plan, max_tokens: int) -> str:
         left = system.lm.context - (len(laid) - laid.prefix) if laid.prefix <= system.lm.context else 0
     counts = ((laid.image_tokens, "pictures"), (laid.video_tokens, "videos"))
     shares = " and ".join(f"{count} of them for {what}" for count, what in counts if count)
-    prompt = f"The prompt has {len(laid)} tokens" + (f", {shares}," if shares else "")
+    prompt = f"The prompt has {len(laid)} tokens" + (f", {shares}" if shares else "") + "," * bool(shares and max_tokens)
     asked = f" and max_tokens asks for {max_tokens} more" if max_tokens else ""
     less = f"set max_tokens to {left} or less, or " if left > 0 else ""
     fewer = " or look at fewer frames" if laid.video_tokens else " or use fewer pictures" if laid.spans else ""

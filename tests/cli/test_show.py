@@ -38,6 +38,40 @@ def test_shapes_counts_and_prompt() -> None:
         assert any(fact in line for line in lines), fact
 
 
+def test_the_way_of_a_picture() -> None:
+    assert "encoders.image       303.5 M  607.0 MB  frozen" in run("show", "llava-1.5-7b").out
+    shown = run("show", "llava-next-vicuna-7b", "--image", "400x300").out
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    for fact in (
+        "encoders.image 303.5 M 607.0 MB tune",
+        "connectors.image 21.0 M 42.0 MB align, tune",
+        "A picture of 400 × 300 on its way",
+        "policy AnyRes 3 × 3 × 336 × 336",
+        "encoders.image ViT 1731 × 1024 with a class token",
+    ):
+        assert any(fact in line for line in lines), (fact, shown)
+
+
+def test_experts_that_are_not_asked() -> None:
+    assert "25.31 B, 50.6 GB at bf16; a token of text goes through 4.12 B" in run("show", "aria").out
+    shown = json.loads(run("show", "aria", "--json").out)
+    lm = {share["path"]: share for share in shown["shares"]}["lm"]
+    assert lm["active"] == shown["active"] < lm["parameters"] == lm["bytes"]["bf16"] / 2
+    assert lm["stages"]["language"] == {"trained": lm["parameters"], "added": 0}
+
+
+@pytest.mark.parametrize("size", ["1024", "0x20", "axb", "10x10x10", "-1x5"])
+def test_a_size_that_is_none(size: str) -> None:
+    assert "--image 1024x768" in run("show", "llava-1.5-7b", f"--image={size}").sentence
+
+
+def test_json_tells_the_way_and_the_listing() -> None:
+    shown = json.loads(run("show", "clip-vit-b-32", "--json", "--expand").out)
+    assert shown["image"] == [1024, 768] and shown["bytes"] == {"bf16": 2 * 151_277_313}
+    assert {"part": "towers.image.encoder", "name": "ViT", "shape": [50, 768], "note": None} in shown["path"]
+    assert shown["listing"] == run("show", "clip-vit-b-32", "--expand").out.removesuffix("\n")
+
+
 def test_json_holds_the_whole_spec() -> None:
     for name in ("anyvlm-pocket", "dinov2-small", "smollm2-135m-instruct"):
         shown = json.loads(run("show", name, "--json").out)

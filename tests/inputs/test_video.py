@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from anyvlm.errors import InputError
+from anyvlm.inputs.film import evenly
 from anyvlm.inputs.video import Reel, read_footage, read_frames, within_reach
 from tests.clips import clip
 
@@ -196,3 +197,11 @@ def test_nothing_is_said_aside(tmp_path: Path) -> None:
         cwd=Path(__file__).parents[2],
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("", "")
+
+
+@given(st.integers(1, 100_000), st.integers(1, 768))
+def test_frames_at_equal_distances_are_those_of_torch(count: int, places: int) -> None:
+    import torch
+
+    places = min(places, count)
+    assert evenly(count, places) == torch.linspace(0, count - 1, places).round().long().tolist()
