@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from anyvlm.match import AnySystem
 
 SYSTEMS = {
+    "aim-1b": "aim:AIM_1B",
+    "aim-3b": "aim:AIM_3B",
+    "aim-600m": "aim:AIM_600M",
+    "aim-7b": "aim:AIM_7B",
     "aimv2-1b-patch14-224": "aimv2:AIMV2_1B_224",
     "aimv2-1b-patch14-336": "aimv2:AIMV2_1B_336",
     "aimv2-1b-patch14-448": "aimv2:AIMV2_1B_448",

@@ -22,6 +22,7 @@ from anyvlm.inputs.signal import Given, Mel, SignalPolicy
 from anyvlm.inputs.tiles import AnyRes, Canvas
 from anyvlm.match import MatchSystem
 from anyvlm.parts.alibi import AlibiDecoder
+from anyvlm.parts.classify import Classify
 from anyvlm.parts.code.code import Code
 from anyvlm.parts.code.tables import OwnTables
 from anyvlm.parts.code.vqgan import VQGAN
@@ -37,12 +38,14 @@ from anyvlm.parts.features import Connector, Encoder
 from anyvlm.parts.grounded import GroundedAnswerer, GroundedDecoder, GroundedText
 from anyvlm.parts.insert.gated import GatedCross
 from anyvlm.parts.language import LanguageModel
+from anyvlm.parts.lesson import Lesson
 from anyvlm.parts.lm import Decoder, Swap
 from anyvlm.parts.magneto import Magneto
 from anyvlm.parts.memory import Insert
 from anyvlm.parts.moe import FFN, MoE
+from anyvlm.parts.next_patch import NextPatch
 from anyvlm.parts.opt import OPT
-from anyvlm.parts.pool import Glance, Look, MeanProbe, Pool, Probe
+from anyvlm.parts.pool import CentredLook, Glance, Look, MeanProbe, Pool, Probe
 from anyvlm.parts.relative import RelativeDecoder
 from anyvlm.parts.rope import LongRope, Rope
 from anyvlm.parts.t5 import T5
@@ -78,8 +81,11 @@ def tiny(system: System, *, vocab: int = 512, depth: int = 2) -> System:
 
 
 def tiny_vision(system: VisionSystem) -> VisionSystem:
-    """The same for an encoder alone."""
-    return system.but(encoder=_encoder(system.encoder), policy=_policy(system.policy, system.encoder.patch))
+    """The same for an encoder alone, with its lessons."""
+    lessons = {name: _lesson(lesson) for name, lesson in system.lessons.items()}
+    return system.but(
+        encoder=_encoder(system.encoder), policy=_policy(system.policy, system.encoder.patch), lessons=lessons
+    )
 
 
 def tiny_match(system: MatchSystem, *, vocab: int = 512, depth: int = 2) -> MatchSystem:
@@ -95,6 +101,15 @@ def tiny_dual(system: DualSystem, *, vocab: int = 512, depth: int = 2) -> DualSy
     """The same for a system of towers."""
     towers = {name: _tower(tower, vocab, depth) for name, tower in system.towers.items()}
     return system.but(towers=towers, shared=WIDTH, contrasts=tuple(map(_contrast, system.contrasts)))
+
+
+def _lesson(lesson: Lesson) -> Lesson:
+    match lesson:
+        case Classify():
+            return lesson.but(classes=7, pool=_pool(lesson.pool))
+        case NextPatch():
+            return lesson.but(width=WIDTH, depth=2, ffn__hidden=HIDDEN)
+    raise SpecError(f"tiny() does not know how to shrink the lesson {type(lesson).__name__}; tell it in anyvlm/tiny.py.")
 
 
 def _contrast(contrast: Contrast) -> Contrast:
@@ -136,7 +151,7 @@ def _pool(pool: Pool) -> Pool:
     match pool:
         case Probe():
             return pool.but(heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
-        case Look():
+        case Look() | CentredLook():
             return pool.but(heads=WIDTH // HEAD)
         case MeanProbe():
             return pool.but(heads=WIDTH // HEAD, rows=SIDE**2)
@@ -292,7 +307,9 @@ def _encoder(encoder: Encoder) -> Encoder:
         case AimViT():
             return encoder.but(width=WIDTH, depth=2, heads=WIDTH // HEAD, size=SIDE * encoder.patch, ffn__hidden=HIDDEN)
         case NativeAimViT():
-            return encoder.but(width=WIDTH, depth=2, heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
+            layers = encoder.layers and tuple(range(1, 1 + len(encoder.layers)))
+            depth = max(layers, default=1) + 1
+            return encoder.but(width=WIDTH, depth=depth, heads=WIDTH // HEAD, ffn__hidden=HIDDEN, layers=layers)
         case SignalViT():
             side, across = (each + 2 * (encoder.step or each) for each in encoder.sides)
             size = (side if encoder.size[0] > 1 else 1, across)

@@ -38,10 +38,9 @@ def portrait(console: Console, system: AnySystem, tree: Branch, rings: str) -> N
     if isinstance(system, System):
         _heading(console, "Prompt")
         console.print(_prompt(system))
-    if not isinstance(system, VisionSystem):
-        for stage in system.stages:
-            _heading(console, f"Stage {stage.name}")
-            console.print(_stage(stage))
+    for stage in system.stages:
+        _heading(console, f"Stage {stage.name}")
+        console.print(_stage(stage))
 
 
 def _heading(console: Console, title: str) -> None:
