@@ -18,7 +18,7 @@ from anyvlm.inputs.native import Native
 from anyvlm.inputs.painting import Painting
 from anyvlm.inputs.policy import ImagePolicy, Policy
 from anyvlm.inputs.scaled import Scaled
-from anyvlm.inputs.signal import Given, Mel, SignalPolicy
+from anyvlm.inputs.signal import Given, Mel, Rows, SignalPolicy
 from anyvlm.inputs.tiles import AnyRes, Canvas
 from anyvlm.match import MatchSystem
 from anyvlm.parts.alibi import AlibiDecoder
@@ -58,6 +58,7 @@ from anyvlm.parts.vision.fastvit import FastViT
 from anyvlm.parts.vision.native import NativeViT
 from anyvlm.parts.vision.nfnet import NFNet
 from anyvlm.parts.vision.resnet import ResNet
+from anyvlm.parts.vision.seconds import SecondsBert
 from anyvlm.parts.vision.signal import SignalViT
 from anyvlm.parts.vision.stemmed import StemmedViT
 from anyvlm.parts.vision.tiled import TiledViT
@@ -128,6 +129,9 @@ def _tower(tower: Tower | TextTower | SignalTower, vocab: int, depth: int) -> To
 
 
 def _signal(policy: SignalPolicy, encoder: Encoder) -> SignalPolicy:
+    match policy:
+        case Rows() if isinstance(encoder, SecondsBert):
+            return policy.but(width=encoder.into)
     assert isinstance(encoder, SignalViT)
     match policy:
         case Given():
@@ -315,6 +319,9 @@ def _encoder(encoder: Encoder) -> Encoder:
             size = (side if encoder.size[0] > 1 else 1, across)
             block = {"block__heads": WIDTH // HEAD, "block__ffn__hidden": HIDDEN}
             return encoder.but(width=WIDTH, depth=2, size=size, **block)
+        case SecondsBert():
+            block = {"block__heads": WIDTH // HEAD, "block__ffn__hidden": HIDDEN}
+            return encoder.but(into=16, vocab=512, width=WIDTH, depth=2, **block)
         case AxialViT():
             return encoder.but(width=WIDTH, heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
         case Code():

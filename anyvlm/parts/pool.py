@@ -63,6 +63,26 @@ class PickModule(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rest(Pool):
+    """The mean of all rows but the first (VideoCLIP)."""
+
+    def build(self, width: int) -> nn.Module:
+        """The module; it has no parameters."""
+        return RestModule()
+
+
+class RestModule(nn.Module):
+    """Padding stands behind."""
+
+    def forward(self, x_BRD: Tensor, seen_BR: Tensor | None = None) -> Tensor:
+        """Rows (B, R, D) -> (B, D)."""
+        if seen_BR is None:
+            return x_BRD[:, 1:].mean(1)
+        rest_BR = seen_BR[:, 1:].to(x_BRD.dtype)
+        return (x_BRD[:, 1:] * rest_BR[..., None]).sum(1) / rest_BR.sum(1, keepdim=True)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Probe(Pool):
     """A learned vector looks at all rows; a feed-forward layer of what it saw, normed, is added (SigLIP's "MAP" head)."""
 
