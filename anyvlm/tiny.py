@@ -36,6 +36,7 @@ from anyvlm.parts.connect.stem import Stem
 from anyvlm.parts.connect.vocabulary import Vocabulary
 from anyvlm.parts.features import Connector, Encoder
 from anyvlm.parts.grounded import GroundedAnswerer, GroundedDecoder, GroundedText
+from anyvlm.parts.hidden_tubes import HiddenTubes
 from anyvlm.parts.insert.gated import GatedCross
 from anyvlm.parts.language import LanguageModel
 from anyvlm.parts.lesson import Lesson
@@ -110,6 +111,8 @@ def _lesson(lesson: Lesson) -> Lesson:
             return lesson.but(classes=7, pool=_pool(lesson.pool))
         case NextPatch():
             return lesson.but(width=WIDTH, depth=2, ffn__hidden=HIDDEN)
+        case HiddenTubes():
+            return lesson.but(width=WIDTH, depth=2, block__heads=WIDTH // HEAD, block__ffn__hidden=HIDDEN)
     raise SpecError(f"tiny() does not know how to shrink the lesson {type(lesson).__name__}; tell it in anyvlm/tiny.py.")
 
 
