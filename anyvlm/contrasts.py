@@ -1,4 +1,4 @@
-"""Contrasts that read more of a tower than its point: rows (FLAIR), how sure it is (ProLIP), how long its vector is (VideoCLIP).
+"""Contrasts that read more of a tower than its point: rows (FLAIR), how sure it is (ProLIP), vectors as they are (VideoCLIP).
 
 Shape letters: A pictures, K captions of each, J texts, R rows of a picture, B pairs, E width of the shared space.
 """

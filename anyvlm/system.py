@@ -235,7 +235,7 @@ class System(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class VisionSystem(Spec):
-    """A vision encoder alone, with its preprocessing and weights. `lessons`: what it learns by in each of its stages, by name."""
+    """A vision encoder alone, with its preprocessing and weights. `lessons`: what it learns by in its stages, by their names."""
 
     name: str
     encoder: Encoder
@@ -248,7 +248,7 @@ class VisionSystem(Spec):
 
     def __post_init__(self) -> None:
         if {stage.name for stage in self.stages} != self.lessons.keys():
-            raise SpecError(f"'{self.name}': every stage of an encoder alone has a lesson of its name, and every lesson a stage.")
+            raise SpecError(f"'{self.name}': every stage of an encoder has a lesson of its name, and every lesson a stage.")
 
     def build(self) -> nn.Module:
         """The encoder."""

@@ -34,6 +34,7 @@ from anyvlm.parts.connect.queried import Queried
 from anyvlm.parts.connect.resampler import Resampler
 from anyvlm.parts.connect.stem import Stem
 from anyvlm.parts.connect.vocabulary import Vocabulary
+from anyvlm.parts.deep_features import DeepFeatures
 from anyvlm.parts.features import Connector, Encoder
 from anyvlm.parts.grounded import GroundedAnswerer, GroundedDecoder, GroundedText
 from anyvlm.parts.hidden_tubes import HiddenTubes
@@ -47,6 +48,7 @@ from anyvlm.parts.moe import FFN, MoE
 from anyvlm.parts.next_patch import NextPatch
 from anyvlm.parts.opt import OPT
 from anyvlm.parts.pool import CentredLook, Glance, Look, MeanProbe, Pool, Probe
+from anyvlm.parts.relations import Relations
 from anyvlm.parts.relative import RelativeDecoder
 from anyvlm.parts.rope import LongRope, Rope
 from anyvlm.parts.t5 import T5
@@ -111,6 +113,11 @@ def _lesson(lesson: Lesson) -> Lesson:
             return lesson.but(classes=7, pool=_pool(lesson.pool))
         case NextPatch():
             return lesson.but(width=WIDTH, depth=2, ffn__hidden=HIDDEN)
+        case DeepFeatures():
+            block = {"block__heads": WIDTH // HEAD, "block__ffn__hidden": HIDDEN}
+            return lesson.but(width=WIDTH, depth=2, teacher=_vit(lesson.teacher), features=24, **block)
+        case Relations():
+            return lesson.but(teacher=_vit(lesson.teacher), heads=WIDTH // HEAD)
         case HiddenTubes():
             return lesson.but(width=WIDTH, depth=2, block__heads=WIDTH // HEAD, block__ffn__hidden=HIDDEN)
     raise SpecError(f"tiny() does not know how to shrink the lesson {type(lesson).__name__}; tell it in anyvlm/tiny.py.")
@@ -292,7 +299,7 @@ def _film(film: Film, patch: int) -> Film:
 def _encoder(encoder: Encoder) -> Encoder:
     match encoder:
         case ViT():
-            return encoder.but(width=WIDTH, heads=WIDTH // HEAD, size=SIDE * encoder.patch, ffn__hidden=HIDDEN)
+            return _vit(encoder)
         case TiledViT():
             return encoder.but(width=WIDTH, heads=WIDTH // HEAD, tile=SIDE * encoder.patch, ffn__hidden=HIDDEN)
         case NativeViT():
@@ -330,6 +337,10 @@ def _encoder(encoder: Encoder) -> Encoder:
         case Code():
             return _code(encoder)
     return encoder
+
+
+def _vit(encoder: ViT) -> ViT:
+    return encoder.but(width=WIDTH, heads=WIDTH // HEAD, size=SIDE * encoder.patch, ffn__hidden=HIDDEN)
 
 
 def _policy(policy: Policy, patch: int) -> Policy:

@@ -39,8 +39,9 @@ class Pair:
 
 
 def overlapping(
-    captions: Sequence[Caption], seconds: int, draw: Random, *, tokens: tuple[int, int] = (8, 64), rows: tuple[int, int] = (3, 32)
-) -> Pair:
+    captions: Sequence[Caption], seconds: int, draw: Random, *, tokens: tuple[int, int] = (8, 64),
+    rows: tuple[int, int] = (3, 32),
+) -> Pair:  # fmt: skip
     """One pair of a video of so many seconds, one row each.
 
     The text is a caption, to which neighbours on either side are added up to a length drawn from `tokens` (the last may exceed

@@ -34,7 +34,9 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Points:
-    """Points (I, E) of pictures and (J, E) of texts, of length 1 but in VideoCLIP. `cut`: number of a text -> tokens that did not fit."""
+    """Points (I, E) of pictures and (J, E) of texts, of length 1 unless the system says otherwise. `cut`: number of a text ->
+    tokens that did not fit.
+    """
 
     images: Tensor | None = None
     texts: Tensor | None = None

@@ -67,11 +67,12 @@ class HiddenTubesModule(LessonModule):
         return out
 
     def truth(self, views: Views, hidden_Bn: Tensor) -> Tensor:
-        """What `predicted` should be: pixels between 0 and 1, of each tube and colour less their mean and by their deviation."""
+        """What `predicted` should be: pixels from 0 to 1, of each tube and colour less their mean and by their deviation."""
         _, x_BnC = views.one
         x = x_BnC[hidden_Bn].unflatten(0, (len(x_BnC), -1)).unflatten(-1, (3, -1)).transpose(-1, -2).float()
         x = x * x.new_tensor(self.spec.std) + x.new_tensor(self.spec.mean)
-        return ((x - x.mean(-2, keepdim=True)) / (x.var(-2, keepdim=True).sqrt() + 1e-6)).flatten(-2)
+        out: Tensor = ((x - x.mean(-2, keepdim=True)) / (x.var(-2, keepdim=True).sqrt() + 1e-6)).flatten(-2)
+        return out
 
     def losses(self, encoder: nn.Module, views: Views, draw: torch.Generator | None = None) -> dict[str, Tensor]:
         """"pixels": mean squared error of what is hidden, at other places in every clip."""

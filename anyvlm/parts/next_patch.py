@@ -1,7 +1,7 @@
 """AIM's lesson (2401.08541): every patch of a picture, in reading order, from those before it.
 
-A prefix of every picture, of a length drawn anew, sees itself whole, so that the encoder also learns to see both ways. apple/ml-aim
-has the attention (`PrefixCausalAttention`) but neither head nor loss: those are the paper's.
+A prefix of every picture, of a length drawn anew, sees itself whole, so that the encoder also learns to see both ways.
+apple/ml-aim has the attention (`PrefixCausalAttention`) but neither head nor loss: those are the paper's.
 Shape letters: B pictures, n patches of each, C values per patch, D width.
 """
 

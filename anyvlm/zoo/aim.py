@@ -1,7 +1,7 @@
 """AIM (2401.08541): encoders that learned to write pictures, patch by patch, and a probe that classifies what they see.
 
 Numbers: apple/ml-aim bd9e068 `aim-v1/aim/v1/torch/{models,data}.py`, `aim-v1/aim/v1/constants.py`. The authors' probe reads
-the mean of six layers, the best or the last; so do these encoders, the best. What was trained is the paper's: its code was not released.
+the mean of six layers, the best or the last; so do these encoders, the best. The code of pre-training was not released.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _eye(size: str, encoder: NativeAimViT, steps: int) -> VisionSystem:
         stages=(
             Stage(
                 name="autoregressive", train=("*",), losses={"pixels": 1.0}, data=("DFN-2B", "ImageNet-1k"), steps=steps,
-                batch=4096, note="four parts DFN-2B; batch from the 2B and 5B pictures in the files' names; rates not confirmed",
+                batch=4096, note="four parts DFN-2B; batch from the 2B and 5B pictures of the files' names; no rates confirmed",
             ),
             Stage(name="probe", train=("lesson.*",), losses={"classes": 1.0}, data=("ImageNet-1k",)),
         ),

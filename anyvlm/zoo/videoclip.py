@@ -33,10 +33,10 @@ VIDEOCLIP = DualSystem(
     checkpoints=(Checkpoint(source=Directory(path="checkpoint_best.pt"), layouts=(VIDEOCLIP_LAYOUT,)),),
     stages=(
         Stage(
-            name="contrast", train=("towers.*",), losses={"video-text": 1.0}, data=("HowTo100M",), lr=5e-5, batch=512, epochs=25,
-            schedule="linear", warmup=0.001,
-            note="32 videos of 16 pairs that overlap in time, neighbours by their vectors (`data.overlap`); Adam 0.9, 0.98, clip 2; "
-            "the rate would reach 0 after a million steps; both towers begin as BERT-base, the video's with its first 6 layers",
+            name="contrast", train=("towers.*",), losses={"video-text": 1.0}, data=("HowTo100M",), lr=5e-5, batch=512,
+            epochs=25, schedule="linear", warmup=0.001,
+            note="32 videos of 16 pairs that overlap in time, neighbours by their vectors (`data.overlap`); Adam 0.9, 0.98, "
+            "clip 2; the rate would reach 0 after a million steps; the towers begin as BERT-base, the video's with 6 layers",
         ),
     ),
     meta=Meta(

@@ -22,8 +22,8 @@ from anyvlm.weights.sources import Hub
 
 # the authors give rates for 256 clips; 1.5e-4 becomes this one for the 1024 of a batch
 MASK = Stage(
-    name="mask", train=("*",), losses={"pixels": 1.0}, data=("Kinetics-400",), lr=6e-4, batch=1024, epochs=1600, warmup=40 / 1600,
-    weight_decay=0.05, note="AdamW 0.9, 0.95; every fourth frame; flips and crops of several scales",
+    name="mask", train=("*",), losses={"pixels": 1.0}, data=("Kinetics-400",), lr=6e-4, batch=1024, epochs=1600,
+    warmup=40 / 1600, weight_decay=0.05, note="AdamW 0.9, 0.95; every fourth frame; flips and crops of several scales",
 )  # fmt: skip
 CLASSIFY = Stage(
     name="classify", train=("*",), losses={"classes": 1.0},

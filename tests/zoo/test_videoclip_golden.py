@@ -1,5 +1,5 @@
-"""VideoCLIP equals facebookresearch/fairseq 3d262bb `examples/MMPT` (with transformers 3.4.0's BERT), run outside the repository
-on the same tiny random weights; `golden/videoclip.npz` holds vectors and the loss. And the laws of towers, for features of videos.
+"""VideoCLIP equals facebookresearch/fairseq 3d262bb `examples/MMPT` (on transformers 3.4.0), run outside the repository on the
+same tiny random weights; `golden/videoclip.npz` holds vectors and the loss. And the laws of towers, for features of videos.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""VideoMAE equals transformers': rows of clips, whole and with hidden tubes; guessed pixels, classes, losses; full-size names."""
+"""VideoMAE equals transformers': rows of clips, whole and with hidden tubes; pixels, classes and losses; full-size names."""
 
 from __future__ import annotations
 

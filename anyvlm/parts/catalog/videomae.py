@@ -25,7 +25,8 @@ _B = "blocks.{}."
 def _blocks(theirs: str) -> tuple[Rule, ...]:
     return (
         *rename({
-            theirs + "attention.attention.q_bias": _B + "attn.bias_q", theirs + "attention.attention.v_bias": _B + "attn.bias_v",
+            theirs + "attention.attention.q_bias": _B + "attn.bias_q",
+            theirs + "attention.attention.v_bias": _B + "attn.bias_v",
             theirs + "attention.output.dense.": _B + "attn.o.",
             theirs + "layernorm_before.": _B + "norm1.", theirs + "layernorm_after.": _B + "norm2.",
             theirs + "intermediate.dense.": _B + "ffn.up.", theirs + "output.dense.": _B + "ffn.down.",

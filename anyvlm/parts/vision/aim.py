@@ -1,6 +1,6 @@
 """AIM's towers (2401.08541, 2411.14402): no class token, a norm also on patches before they get a place; no bias in a block.
 
-Sources: apple/ml-aim `aim-v1/aim/v1/torch/{models,layers}.py`, `aim-v2/aim/v2/torch/models.py`; transformers `modeling_aimv2.py`.
+Sources: apple/ml-aim `aim-v1/aim/v1/torch/models.py`, `aim-v2/aim/v2/torch/models.py`; transformers `modeling_aimv2.py`.
 Shape letters: N rows of all items, C values per patch, B items, n rows of an item, D width.
 """
 
@@ -22,8 +22,8 @@ from anyvlm.parts.sincos import sincos_2d
 
 @dataclass(frozen=True, kw_only=True)
 class NativeAimViT(Encoder):
-    """Pictures of any whole number of patches; places are sines and cosines. `layers`: as in `ViT`; `averaged`: not side by side
-    but their mean.
+    """Pictures of any whole number of patches; places are sines and cosines. `layers`: as in `ViT`; `averaged`: their mean,
+    not all side by side.
     """
 
     width: int

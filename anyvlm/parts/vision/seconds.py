@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anyvlm.errors import InputError
-from anyvlm.parts.bert import PostNorm, Words
+from anyvlm.parts.bert import PostNorm, PostNormBlock, Words
 from anyvlm.parts.features import Encoder, Features, Grid
 from anyvlm.parts.norm import LayerNorm
 
@@ -88,5 +88,6 @@ class SecondsEncoder(nn.Module):
         places = torch.tensor([*range(T + 1), spec.most + 1], device=seen.device)
         x: Tensor = words.norm(torch.cat([first, seen, last], 1) + words.pos[places] + words.kind[0])
         for block in self.blocks:
+            assert isinstance(block, PostNormBlock)
             x = block.think(block.look(x))
         return x
