@@ -61,6 +61,8 @@ SYSTEMS = {
     "blip2-opt-2.7b-coco": "blip_2:BLIP2_OPT_2_7B_COCO",
     "blip2-opt-6.7b": "blip_2:BLIP2_OPT_6_7B",
     "blip2-opt-6.7b-coco": "blip_2:BLIP2_OPT_6_7B_COCO",
+    "cap-vit-b-16": "cappa:CAP_B_16",
+    "cappa-vit-b-16": "cappa:CAPPA_B_16",
     "chameleon-34b": "chameleon:CHAMELEON_34B",
     "chameleon-7b": "chameleon:CHAMELEON_7B",
     "chinese-clip-vit-b-16": "chinese_clip:CHINESE_CLIP_B_16",

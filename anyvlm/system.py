@@ -124,7 +124,7 @@ class Stage(Spec):
     `train`: globs of the parameters that move; `lora`: low-rank updates beside them; `losses`: name -> weight;
     `batch`: samples per update; `epochs` or `steps`: how long; `rates`: learning rates of parts that differ, by glob;
     `bounds`: least and largest values of parameters, by glob; `keep`: the share of its patches that an encoder reads, by the
-    name of a stream or tower (FLIP).
+    name of a stream or tower (FLIP). `parallel`: the share of samples whose text is guessed all at once (CapPa).
     """
 
     name: str
@@ -135,6 +135,7 @@ class Stage(Spec):
     lr: float | None = None
     rates: dict[str, float] = field(default_factory=dict)
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    parallel: float = 0.0
     keep: dict[str, float] = field(default_factory=dict)
     batch: int | None = None
     epochs: float | None = None
@@ -235,7 +236,7 @@ class System(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class VisionSystem(Spec):
-    """A vision encoder alone, with its preprocessing and weights. `lessons`: what it learns by in its stages, by their names."""
+    """A vision encoder alone, with its preprocessing and weights. `lessons`: what it learns by in its stages, by name."""
 
     name: str
     encoder: Encoder

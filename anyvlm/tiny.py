@@ -22,6 +22,7 @@ from anyvlm.inputs.signal import Given, Mel, Rows, SignalPolicy
 from anyvlm.inputs.tiles import AnyRes, Canvas
 from anyvlm.match import MatchSystem
 from anyvlm.parts.alibi import AlibiDecoder
+from anyvlm.parts.captioner import Captioner
 from anyvlm.parts.classify import Classify
 from anyvlm.parts.code.code import Code
 from anyvlm.parts.code.tables import OwnTables
@@ -185,7 +186,7 @@ def _language(lm: LanguageModel, vocab: int, depth: int) -> LanguageModel:
             return _grounded(lm.but(heads=WIDTH // HEAD, start=0, reader=_grounded(lm.reader, vocab, depth)), vocab, depth)
         case GroundedDecoder():
             return _grounded(lm.but(heads=WIDTH // HEAD), vocab, depth)
-        case OPT():
+        case OPT() | Captioner():
             return lm.but(**small)
         case T5():
             return lm.but(**small, encoder_depth=depth, head=HEAD)
