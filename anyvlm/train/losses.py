@@ -31,7 +31,7 @@ def next_token(lm: LM, hidden_BTD: Tensor, labels_BT: Tensor, chunk: int = 128, 
 
 
 def caption(lm: LM, hidden_BTD: Tensor, labels_BT: Tensor) -> Tensor:
-    """Cross-entropy averaged over the supervised places of every sample, then over samples: short texts count like long ones."""
+    """Cross-entropy averaged over the supervised places of every sample, then over samples: short texts count as long ones."""
     at_BT = labels_BT >= 0
     each_R = F.cross_entropy(lm.logits(hidden_BTD[at_BT]).float(), labels_BT[at_BT], reduction="none")
     counts_BT = at_BT.sum(1, keepdim=True).expand_as(at_BT)

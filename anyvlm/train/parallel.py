@@ -25,14 +25,14 @@ def in_parallel(batch: Batch, lm: LanguageModel, share: float, draw: torch.Gener
     if not lm.silent:
         raise SpecError("To guess all tokens at once a language model needs a token that it never writes: .but(lm__silent=1).")
     B, T = batch.ids_BT.shape
-    if T > lm.context or bool((batch.seg_BT > 0).any()):
+    if lm.context < T or bool((batch.seg_BT > 0).any()):
         raise InputError(f"Samples that are guessed at once stand alone in their rows, and have at most {lm.context} tokens.")
     device, more = batch.ids_BT.device, (0, lm.context - T)
     chosen_B1 = (share > torch.rand(B, 1, generator=draw)).to(device)
     chosen_BT = chosen_B1.expand(B, lm.context)
     place_T = torch.arange(lm.context, device=device)
     media = {
-        name: replace(x, reaches=tuple((b, 0, lm.context) if chosen_B1[b] else (b, *span) for b, *span in x.reaches))
+        name: replace(x, reaches=tuple((b, 0, lm.context) if chosen_B1[b] else (b, i, j) for b, i, j in x.reaches))
         for name, x in batch.media.items()
     }
     return replace(
