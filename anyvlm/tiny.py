@@ -68,6 +68,7 @@ from anyvlm.parts.vision.stemmed import StemmedViT
 from anyvlm.parts.vision.tiled import TiledViT
 from anyvlm.parts.vision.tubes import TubeViT
 from anyvlm.parts.vision.vit import ViT
+from anyvlm.parts.written import Written
 from anyvlm.system import Stream, System, VisionSystem
 
 G = TypeVar("G", GroundedAnswerer, GroundedDecoder, GroundedText)
@@ -112,6 +113,9 @@ def _lesson(lesson: Lesson) -> Lesson:
     match lesson:
         case Classify():
             return lesson.but(classes=7, pool=_pool(lesson.pool))
+        case Written():
+            block = {"block__heads": WIDTH // HEAD, "block__ffn__hidden": HIDDEN}
+            return lesson.but(width=WIDTH, depth=2, vocab=40, context=16, **block)
         case NextPatch():
             return lesson.but(width=WIDTH, depth=2, ffn__hidden=HIDDEN)
         case DeepFeatures():

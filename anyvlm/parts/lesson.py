@@ -1,4 +1,4 @@
-"""What an encoder learns by, without text: modules that stand beside it while it is trained, and the losses of both.
+"""What an encoder alone learns by: modules that stand beside it while it is trained, and the losses of both.
 
 Shape letters: N rows of all items, C values per patch, B items, n patches of each, D width.
 """
@@ -18,13 +18,15 @@ from anyvlm.spec import Spec
 @dataclass(frozen=True)
 class Views:
     """Items as encoders read them: patches of all, their grids. `taught_NC`: the same items as a teacher sees them, where it
-    sees them otherwise. `labels_B`: the class of each, for those who learn classes.
+    sees them otherwise. `labels_B`: the class of each, for those who learn classes; `ids_BT`: the words, for those who learn
+    these, -100 behind the last.
     """
 
     x_NC: Tensor
     grids: tuple[Grid, ...]
     taught_NC: Tensor | None = None
     labels_B: Tensor | None = None
+    ids_BT: Tensor | None = None
 
     @property
     def one(self) -> tuple[Grid, Tensor]:

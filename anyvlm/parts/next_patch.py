@@ -58,20 +58,10 @@ class NextPatchModule(LessonModule):
         self.blocks = nn.ModuleList(_Residual(spec) for _ in range(spec.depth))
         self.head = nn.Linear(spec.width, 3 * encoder.patch**2)
 
-    def states(self, encoder: NativeAimEncoder, views: Views, prefix_B: Tensor) -> Tensor:
-        """The encoder's last states (B, n, D), normed, where patches see as in this lesson."""
-        grid, x_BnC = views.one
-        x = encoder.begin(x_BnC, grid)
-        added = additive(prefix_mask(x.shape[1], prefix_B), x.dtype)
-        for block in encoder.blocks:
-            x = block(x, added)
-        out: Tensor = encoder.norm(x)
-        return out
-
     def predicted(self, encoder: NativeAimEncoder, views: Views, prefix_B: Tensor) -> Tensor:
         """(B, n - 1, C): what every patch but the last says of the next."""
         (_, h, w), _ = views.one
-        x = self.map(self.states(encoder, views, prefix_B)[:, :-1] + encoder.places(h, w)[:-1])
+        x = self.map(seen_before(encoder, views, prefix_B)[:, :-1] + encoder.places(h, w)[:-1])
         for block in self.blocks:
             x = block(x)
         out: Tensor = self.head(self.norm(x))
@@ -81,11 +71,27 @@ class NextPatchModule(LessonModule):
         """"pixels": mean squared error of standardised patches behind the prefix, whose length is 1 to n - 1."""
         assert isinstance(encoder, NativeAimEncoder)
         _, x_BnC = views.one
-        B, n, _ = x_BnC.shape
-        prefix_B = torch.randint(1, n, (B,), generator=draw).to(x_BnC.device)
+        prefix_B, counts_Bn = drawn_prefix(x_BnC, draw)
         wrong_Bn = (self.predicted(encoder, views, prefix_B).float() - standard(x_BnC)[:, 1:]).square().mean(-1)
-        counts_Bn = torch.arange(1, n, device=x_BnC.device) >= prefix_B[:, None]
         return {"pixels": (wrong_Bn * counts_Bn).sum() / counts_Bn.sum()}
+
+
+def seen_before(encoder: NativeAimEncoder, views: Views, prefix_B: Tensor) -> Tensor:
+    """The encoder's last states (B, n, D), normed, where a patch sees those before it, and all of a prefix."""
+    grid, x_BnC = views.one
+    x = encoder.begin(x_BnC, grid)
+    added = additive(prefix_mask(x.shape[1], prefix_B), x.dtype)
+    for block in encoder.blocks:
+        x = block(x, added)
+    out: Tensor = encoder.norm(x)
+    return out
+
+
+def drawn_prefix(x_BnC: Tensor, draw: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    """The length (B) of every picture's prefix, 1 to n - 1; which of all patches but the first lie behind it, (B, n - 1)."""
+    B, n, _ = x_BnC.shape
+    prefix_B = torch.randint(1, n, (B,), generator=draw).to(x_BnC.device)
+    return prefix_B, torch.arange(1, n, device=x_BnC.device) >= prefix_B[:, None]
 
 
 def prefix_mask(n: int, prefix_B: Tensor) -> Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from anyvlm.parts.features import patches
 from anyvlm.parts.lesson import Views
 from anyvlm.system import Student, VisionSystem
 from anyvlm.tiny import tiny_vision
-from anyvlm.train.loop import trainable
+from anyvlm.train.loop import Task, run_stage, trainable
 from tests.zoo.test_laws import stirred
 
 LESSONS = [
@@ -34,7 +36,8 @@ def views(spec: Student, seed: int = 0) -> Views:
     side, frames = 3 * eye.patch, 8 * eye.frames if eye.frames > 1 else 1
     items = torch.randn(2, frames, 3, side, side, generator=draw)
     x_NC, grid = torch.cat([patches(item, eye.patch, eye.frames) for item in items]), eye.grid(side, side, frames)
-    return Views(x_NC, (grid, grid), labels_B=torch.tensor([3, 0]))
+    words = torch.tensor([[3, 5, 8, 13, 21], [34, 2, 1, -100, -100]])
+    return Views(x_NC, (grid, grid), labels_B=torch.tensor([3, 0]), ids_BT=words)
 
 
 @pytest.mark.parametrize(("name", "stage"), LESSONS)
@@ -72,6 +75,27 @@ def test_an_unknown_stage_is_refused() -> None:
         system.but(lessons={})
     with pytest.raises(SpecError, match="no part at"):
         system.student("probe").part("lm.")
-    with pytest.raises(SpecError, match="labels_B"):
-        spec = student("aim-600m", "probe")
-        spec.build().losses(Views(views(spec).x_NC, views(spec).grids))
+    for name, stage, lacks in (("aim-600m", "probe", "labels_B"), ("aimv2-large-patch14-224", "write", "ids_BT")):
+        spec = student(name, stage)
+        with pytest.raises(SpecError, match=lacks):
+            spec.build().losses(Views(views(spec).x_NC, views(spec).grids))
+
+
+def test_a_lesson_runs_in_the_loop_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    """DeepMIM's only stage: the loss falls; stopped half way and begun again, the encoder is the same bit for bit."""
+    spec, (stage,) = student("deepmim-vit-b-16", "mask"), registry.system("deepmim-vit-b-16").stages
+
+    def task(steps: int) -> Task[Views]:
+        return Task(batch=lambda step: views(spec, step % 2), losses=lambda module, given: module.losses(given), steps=steps)
+
+    def trained(folder: str, *until: int) -> dict[str, torch.Tensor]:
+        for steps in until:
+            module = stirred(spec.build())
+            quick = stage.but(lr=3e-3, warmup=0.0, schedule="constant")
+            run_stage(module, quick, task(steps), tmp_path / folder, workers=0, save_every=0.0, quiet=True)
+        return module.encoder.state_dict()
+
+    whole, halves = trained("whole", 8), trained("halves", 4, 8)
+    assert all(torch.equal(whole[name], halves[name]) for name in whole)
+    lines = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
+    assert sum(line["features"] for line in lines[-2:]) < 0.9 * sum(line["features"] for line in lines[:2])

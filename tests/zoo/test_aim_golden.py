@@ -15,7 +15,7 @@ from torch import Tensor
 
 from anyvlm import registry
 from anyvlm.parts.lesson import Views
-from anyvlm.parts.next_patch import NextPatchModule
+from anyvlm.parts.next_patch import NextPatchModule, seen_before
 from anyvlm.system import Checkpoint, StudentModule, VisionSystem
 from anyvlm.tiny import tiny_vision
 from anyvlm.train.loop import trainable
@@ -85,7 +85,7 @@ def module(folder: Path) -> tuple[StudentModule, NextPatchModule]:
 def test_attention_of_the_first_stage(tmp_path: Path) -> None:
     student, lesson = module(tmp_path)
     _, golden = stored("aim")
-    assert gap(lesson.states(student.encoder, views(), torch.tensor([1, 4, 8])), golden["prefix"]) <= 1e-5
+    assert gap(seen_before(student.encoder, views(), torch.tensor([1, 4, 8])), golden["prefix"]) <= 1e-5
 
 
 @torch.no_grad()
@@ -94,11 +94,11 @@ def test_what_a_patch_depends_on(tmp_path: Path, k: int) -> None:
     """In a prefix of k patches on those k alone; behind it on those up to itself."""
     student, lesson = module(tmp_path)
     seen, prefix_B = views(), torch.full((3,), k)
-    before = lesson.states(student.encoder, seen, prefix_B)
+    before = seen_before(student.encoder, seen, prefix_B)
     for changed in range(9):
         x_BnC = seen.x_NC.clone().unflatten(0, (3, 9))
         x_BnC[:, changed] += 1
-        after = lesson.states(student.encoder, Views(x_BnC.flatten(0, 1), seen.grids), prefix_B)
+        after = seen_before(student.encoder, Views(x_BnC.flatten(0, 1), seen.grids), prefix_B)
         moved = {n for n in range(9) if not torch.equal(before[:, n], after[:, n])}
         expected = {n for n in range(9) if n >= changed or (changed < k and n < k)}
         assert moved == expected
