@@ -16,6 +16,7 @@ from anyvlm.parts.lesson import Views
 from anyvlm.system import Student, VisionSystem
 from anyvlm.tiny import tiny_vision
 from anyvlm.train.loop import Task, run_stage, trainable
+from tests.parity import record
 from tests.zoo.test_laws import stirred
 
 LESSONS = [
@@ -57,6 +58,7 @@ def test_stages_move_exactly_their_parameters(name: str, stage: str) -> None:
     assert moved <= moving.keys()
     for glob in step.train:
         assert any(fnmatchcase(n, glob) for n in moved), f"nothing of {glob} moves"
+    record("laws", name, 0.0, "the laws of tests/parts/test_lesson.py")
 
 
 @pytest.mark.parametrize(("name", "stage"), LESSONS)
