@@ -40,7 +40,7 @@ VIDEOCLIP = DualSystem(
         ),
     ),
     meta=Meta(
-        paper="2109.14084", year=2021, license="MIT", family="videoclip", row="videoclip",
+        paper="2109.14084", year=2021, license="CC-BY-NC", family="videoclip", row="videoclip",
         summary="Videos as rows of S3D beside texts; likeness is the product of their vectors.",
     ),
 )  # fmt: skip
