@@ -1,5 +1,5 @@
 """Contrasts beyond CLIP's and SigLIP's: rows (FLAIR), variances (ProLIP), hard negatives (DiHT), several partners (e-CLIP), two
-views (SLIP).
+views (SLIP), vectors as they are (VideoCLIP).
 
 Shape letters: A pictures, K captions of each, J texts, R rows of a picture, B pairs, D width, E width of the shared space.
 """
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from anyvlm.dual import Contrast, ContrastModule, Look, Sigmoid, SigmoidModule, Softmax, SoftmaxModule
 from anyvlm.errors import InputError
-from anyvlm.parts.chunked import sigmoid
+from anyvlm.parts.chunked import info_nce, sigmoid
 from anyvlm.parts.conditioned import ConditionedPool
 from anyvlm.parts.weighted import hard_negatives, nt_xent, several
 
@@ -78,6 +78,43 @@ class ConditionedModule(SigmoidModule):
         all_ = self.logits(a.point_BE, b.point_BE)
         fits = own.new_tensor(range(J)) // K == order[:, None]
         return (tcs - F.logsigmoid(torch.where(fits, all_, -all_)).sum() / J) / 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dot(Softmax):
+    """A softmax over products of vectors as they are, neither normed nor scaled; the loss is the sum of both directions
+    (VideoCLIP, 2109.14084).
+    """
+
+    scale: float = 1.0
+
+    def build(self) -> DotModule:
+        """The module."""
+        return DotModule(self)
+
+
+class DotModule(ContrastModule):
+    """It has no parameters."""
+
+    def __init__(self, spec: Dot) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def logits(self, a_AE: Tensor, b_KE: Tensor) -> Tensor:
+        """(A, K)."""
+        return a_AE @ b_KE.T
+
+    def probabilities(self, logits_AK: Tensor) -> Tensor:
+        """Each line sums to 1."""
+        return logits_AK.softmax(-1)
+
+    def loss(self, a_BE: Tensor, b_BE: Tensor) -> Tensor:
+        """Of vectors as they are."""
+        return 2 * info_nce(a_BE, b_BE, torch.ones((), device=a_BE.device))
+
+    def between(self, a: Look, b: Look) -> Tensor:
+        """Of the towers' vectors."""
+        return self.loss(a.vector_BE.float(), b.vector_BE.float())
 
 
 @dataclass(frozen=True, kw_only=True)

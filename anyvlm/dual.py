@@ -137,7 +137,10 @@ class Sigmoid(Contrast):
 
 @dataclass(frozen=True, kw_only=True)
 class DualSystem(Spec):
-    """A named system of towers by modality: everything that reproduces it. The first contrast is the one people ask about."""
+    """A named system of towers by modality: everything that reproduces it. The first contrast is the one people ask about.
+
+    `unit`: points are of length 1, else they are the vectors as the towers make them (VideoCLIP).
+    """
 
     name: str
     towers: dict[str, Tower | TextTower | SignalTower]
@@ -149,6 +152,7 @@ class DualSystem(Spec):
     checkpoints: tuple[Checkpoint, ...] = ()
     fresh: tuple[str, ...] = ()
     stages: tuple[Stage, ...] = ()
+    unit: bool = True
 
     def __post_init__(self) -> None:
         for name, tower in self.towers.items():
@@ -329,8 +333,12 @@ class Dual(nn.Module):
         self.contrasts = nn.ModuleList(contrast.build() for contrast in spec.contrasts)
 
     def points(self, modality: str, x: Pixels | WordsBatch) -> Tensor:
-        """Points (B, E) of length 1."""
-        return F.normalize(self.towers[modality](x).float(), dim=-1)
+        """Points (B, E), of length 1 unless the system says otherwise."""
+        return self.sized(self.towers[modality](x).float())
+
+    def sized(self, x_BE: Tensor) -> Tensor:
+        """Vectors as points of the system."""
+        return F.normalize(x_BE, dim=-1) if self.spec.unit else x_BE
 
     def look(self, modality: str, x: Pixels | WordsBatch) -> Look:
         """All that a tower says of items."""

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from anyvlm.match import AnySystem
 
 SYSTEMS = {
+    "aim-1b": "aim:AIM_1B",
+    "aim-3b": "aim:AIM_3B",
+    "aim-600m": "aim:AIM_600M",
+    "aim-7b": "aim:AIM_7B",
     "aimv2-1b-patch14-224": "aimv2:AIMV2_1B_224",
     "aimv2-1b-patch14-336": "aimv2:AIMV2_1B_336",
     "aimv2-1b-patch14-448": "aimv2:AIMV2_1B_448",
@@ -57,6 +61,8 @@ SYSTEMS = {
     "blip2-opt-2.7b-coco": "blip_2:BLIP2_OPT_2_7B_COCO",
     "blip2-opt-6.7b": "blip_2:BLIP2_OPT_6_7B",
     "blip2-opt-6.7b-coco": "blip_2:BLIP2_OPT_6_7B_COCO",
+    "cap-vit-b-16": "cappa:CAP_B_16",
+    "cappa-vit-b-16": "cappa:CAPPA_B_16",
     "chameleon-34b": "chameleon:CHAMELEON_34B",
     "chameleon-7b": "chameleon:CHAMELEON_7B",
     "chinese-clip-vit-b-16": "chinese_clip:CHINESE_CLIP_B_16",
@@ -96,6 +102,7 @@ SYSTEMS = {
     "cogvlm-chat": "cogvlm:COGVLM_CHAT_17B",
     "cogvlm-grounding-base": "cogvlm:COGVLM_GROUNDING_BASE",
     "cogvlm-grounding-generalist": "cogvlm:COGVLM_GROUNDING_GENERALIST",
+    "deepmim-vit-b-16": "deepmim:DEEPMIM_B_16",
     "diht-vit-b-16": "diht:DIHT_B_16",
     "diht-vit-b-16-448": "diht:DIHT_B_16_448",
     "diht-vit-b-32": "diht:DIHT_B_32",
@@ -282,6 +289,10 @@ SYSTEMS = {
     "smolvlm2-500m": "smolvlm:SMOLVLM2_500M",
     "som-llava": "som_llava:SOM_LLAVA",
     "stablelm-2-1.6b": "stablelm:STABLELM_2_1_6B",
+    "tinymim-vit-b-16": "tinymim:TINYMIM_B_16",
+    "tinymim-vit-s-16": "tinymim:TINYMIM_S_16",
+    "tinymim-vit-t-16": "tinymim:TINYMIM_T_16",
+    "videoclip": "videoclip:VIDEOCLIP",
     "videomae-base": "videomae:VIDEOMAE_BASE",
     "videomae-base-finetuned-kinetics": "videomae:VIDEOMAE_BASE_K400",
     "videomae-base-finetuned-ssv2": "videomae:VIDEOMAE_BASE_SSV2",

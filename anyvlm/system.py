@@ -30,6 +30,7 @@ from anyvlm.parts.code.tables import TablesModule
 from anyvlm.parts.cut import Cut
 from anyvlm.parts.features import Connector, Encoder, Features, Grid, Join
 from anyvlm.parts.language import LanguageModel
+from anyvlm.parts.lesson import Lesson, Views
 from anyvlm.seq import Kind, Memory, Seq, blocks
 from anyvlm.spec import Spec
 from anyvlm.weights.sources import Source
@@ -123,7 +124,7 @@ class Stage(Spec):
     `train`: globs of the parameters that move; `lora`: low-rank updates beside them; `losses`: name -> weight;
     `batch`: samples per update; `epochs` or `steps`: how long; `rates`: learning rates of parts that differ, by glob;
     `bounds`: least and largest values of parameters, by glob; `keep`: the share of its patches that an encoder reads, by the
-    name of a stream or tower (FLIP).
+    name of a stream or tower (FLIP). `parallel`: the share of samples whose text is guessed all at once (CapPa).
     """
 
     name: str
@@ -134,6 +135,7 @@ class Stage(Spec):
     lr: float | None = None
     rates: dict[str, float] = field(default_factory=dict)
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    parallel: float = 0.0
     keep: dict[str, float] = field(default_factory=dict)
     batch: int | None = None
     epochs: float | None = None
@@ -234,7 +236,7 @@ class System(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class VisionSystem(Spec):
-    """A vision encoder alone, with its preprocessing and weights."""
+    """A vision encoder alone, with its preprocessing and weights. `lessons`: what it learns by in its stages, by name."""
 
     name: str
     encoder: Encoder
@@ -242,6 +244,12 @@ class VisionSystem(Spec):
     meta: Meta
     checkpoints: tuple[Checkpoint, ...] = ()
     fresh: tuple[str, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    lessons: dict[str, Lesson] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if {stage.name for stage in self.stages} != self.lessons.keys():
+            raise SpecError(f"'{self.name}': every stage of an encoder has a lesson of its name, and every lesson a stage.")
 
     def build(self) -> nn.Module:
         """The encoder."""
@@ -252,6 +260,36 @@ class VisionSystem(Spec):
         if prefix:
             raise SpecError(f"The encoder '{self.name}' has no part at '{prefix}'.")
         return self.encoder
+
+    def student(self, stage: str) -> Student:
+        """The encoder beside what it learns by in a stage. Raises SpecError for a stage it does not have."""
+        if (lesson := self.lessons.get(stage)) is None:
+            raise SpecError(f"'{self.name}' has no stage '{stage}'; it has {', '.join(self.lessons) or 'none'}.")
+        files = tuple(file.but(layouts=lesson.layouts) for file in self.checkpoints if lesson.layouts)
+        return Student(name=self.name, encoder=self.encoder, lesson=lesson, meta=self.meta, checkpoints=files)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Student(Spec):
+    """An encoder and the lesson of one of its stages: what is trained, and what published files of both fill."""
+
+    name: str
+    encoder: Encoder
+    lesson: Lesson
+    meta: Meta
+    checkpoints: tuple[Checkpoint, ...] = ()
+    fresh: tuple[str, ...] = ()
+
+    def build(self) -> StudentModule:
+        """The module, with random weights."""
+        return StudentModule(self)
+
+    def part(self, prefix: str) -> Spec:
+        """The spec whose parameters lie under "encoder." or "lesson."."""
+        parts: dict[str, Spec] = {"": self, "encoder.": self.encoder, "lesson.": self.lesson}
+        if prefix not in parts:
+            raise SpecError(f"The student '{self.name}' has no part at '{prefix}'.")
+        return parts[prefix]
 
 
 # Modules --------------------------------------------------------------------------------------------------------------
@@ -392,6 +430,18 @@ class VLM(nn.Module):
         places = torch.cat([last_B[:, None], seq.seg_BT.shape[1] + ahead.expand(len(last_B), -1)], 1)
         at_BnD = places[..., None].expand(-1, -1, hidden_BTD.shape[-1])
         return self.painter.logits(self.lm, hidden_BTD.gather(1, at_BnD))
+
+
+class StudentModule(nn.Module):
+    """Parameters lie under `encoder.` and `lesson.`."""
+
+    def __init__(self, spec: Student) -> None:
+        super().__init__()
+        self.spec, self.encoder, self.lesson = spec, spec.encoder.build(), spec.lesson.build(spec.encoder)
+
+    def losses(self, views: Views, draw: torch.Generator | None = None) -> dict[str, Tensor]:
+        """Those of the lesson, by name. `draw`: chooses what is hidden."""
+        return self.lesson.losses(self.encoder, views, draw)
 
 
 def _text_end(kind_BT: Tensor, at_BT: Tensor, lengths: list[int]) -> Tensor:

@@ -18,10 +18,12 @@ from anyvlm.inputs.native import Native
 from anyvlm.inputs.painting import Painting
 from anyvlm.inputs.policy import ImagePolicy, Policy
 from anyvlm.inputs.scaled import Scaled
-from anyvlm.inputs.signal import Given, Mel, SignalPolicy
+from anyvlm.inputs.signal import Given, Mel, Rows, SignalPolicy
 from anyvlm.inputs.tiles import AnyRes, Canvas
 from anyvlm.match import MatchSystem
 from anyvlm.parts.alibi import AlibiDecoder
+from anyvlm.parts.captioner import Captioner
+from anyvlm.parts.classify import Classify
 from anyvlm.parts.code.code import Code
 from anyvlm.parts.code.tables import OwnTables
 from anyvlm.parts.code.vqgan import VQGAN
@@ -33,16 +35,21 @@ from anyvlm.parts.connect.queried import Queried
 from anyvlm.parts.connect.resampler import Resampler
 from anyvlm.parts.connect.stem import Stem
 from anyvlm.parts.connect.vocabulary import Vocabulary
+from anyvlm.parts.deep_features import DeepFeatures
 from anyvlm.parts.features import Connector, Encoder
 from anyvlm.parts.grounded import GroundedAnswerer, GroundedDecoder, GroundedText
+from anyvlm.parts.hidden_tubes import HiddenTubes
 from anyvlm.parts.insert.gated import GatedCross
 from anyvlm.parts.language import LanguageModel
+from anyvlm.parts.lesson import Lesson
 from anyvlm.parts.lm import Decoder, Swap
 from anyvlm.parts.magneto import Magneto
 from anyvlm.parts.memory import Insert
 from anyvlm.parts.moe import FFN, MoE
+from anyvlm.parts.next_patch import NextPatch
 from anyvlm.parts.opt import OPT
-from anyvlm.parts.pool import Glance, Look, MeanProbe, Pool, Probe
+from anyvlm.parts.pool import CentredLook, Glance, Look, MeanProbe, Pool, Probe
+from anyvlm.parts.relations import Relations
 from anyvlm.parts.relative import RelativeDecoder
 from anyvlm.parts.rope import LongRope, Rope
 from anyvlm.parts.t5 import T5
@@ -55,11 +62,13 @@ from anyvlm.parts.vision.fastvit import FastViT
 from anyvlm.parts.vision.native import NativeViT
 from anyvlm.parts.vision.nfnet import NFNet
 from anyvlm.parts.vision.resnet import ResNet
+from anyvlm.parts.vision.seconds import SecondsBert
 from anyvlm.parts.vision.signal import SignalViT
 from anyvlm.parts.vision.stemmed import StemmedViT
 from anyvlm.parts.vision.tiled import TiledViT
 from anyvlm.parts.vision.tubes import TubeViT
 from anyvlm.parts.vision.vit import ViT
+from anyvlm.parts.written import Written
 from anyvlm.system import Stream, System, VisionSystem
 
 G = TypeVar("G", GroundedAnswerer, GroundedDecoder, GroundedText)
@@ -78,8 +87,11 @@ def tiny(system: System, *, vocab: int = 512, depth: int = 2) -> System:
 
 
 def tiny_vision(system: VisionSystem) -> VisionSystem:
-    """The same for an encoder alone."""
-    return system.but(encoder=_encoder(system.encoder), policy=_policy(system.policy, system.encoder.patch))
+    """The same for an encoder alone, with its lessons."""
+    lessons = {name: _lesson(lesson) for name, lesson in system.lessons.items()}
+    return system.but(
+        encoder=_encoder(system.encoder), policy=_policy(system.policy, system.encoder.patch), lessons=lessons
+    )
 
 
 def tiny_match(system: MatchSystem, *, vocab: int = 512, depth: int = 2) -> MatchSystem:
@@ -95,6 +107,25 @@ def tiny_dual(system: DualSystem, *, vocab: int = 512, depth: int = 2) -> DualSy
     """The same for a system of towers."""
     towers = {name: _tower(tower, vocab, depth) for name, tower in system.towers.items()}
     return system.but(towers=towers, shared=WIDTH, contrasts=tuple(map(_contrast, system.contrasts)))
+
+
+def _lesson(lesson: Lesson) -> Lesson:
+    match lesson:
+        case Classify():
+            return lesson.but(classes=7, pool=_pool(lesson.pool))
+        case Written():
+            block = {"block__heads": WIDTH // HEAD, "block__ffn__hidden": HIDDEN}
+            return lesson.but(width=WIDTH, depth=2, vocab=40, context=16, **block)
+        case NextPatch():
+            return lesson.but(width=WIDTH, depth=2, ffn__hidden=HIDDEN)
+        case DeepFeatures():
+            block = {"block__heads": WIDTH // HEAD, "block__ffn__hidden": HIDDEN}
+            return lesson.but(width=WIDTH, depth=2, teacher=_vit(lesson.teacher), features=24, **block)
+        case Relations():
+            return lesson.but(teacher=_vit(lesson.teacher), heads=WIDTH // HEAD)
+        case HiddenTubes():
+            return lesson.but(width=WIDTH, depth=2, block__heads=WIDTH // HEAD, block__ffn__hidden=HIDDEN)
+    raise SpecError(f"tiny() does not know how to shrink the lesson {type(lesson).__name__}; tell it in anyvlm/tiny.py.")
 
 
 def _contrast(contrast: Contrast) -> Contrast:
@@ -118,6 +149,9 @@ def _tower(tower: Tower | TextTower | SignalTower, vocab: int, depth: int) -> To
 
 
 def _signal(policy: SignalPolicy, encoder: Encoder) -> SignalPolicy:
+    match policy:
+        case Rows() if isinstance(encoder, SecondsBert):
+            return policy.but(width=encoder.into)
     assert isinstance(encoder, SignalViT)
     match policy:
         case Given():
@@ -141,7 +175,7 @@ def _pool(pool: Pool) -> Pool:
     match pool:
         case Probe():
             return pool.but(heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
-        case Look():
+        case Look() | CentredLook():
             return pool.but(heads=WIDTH // HEAD)
         case MeanProbe():
             return pool.but(heads=WIDTH // HEAD, rows=SIDE**2)
@@ -161,7 +195,7 @@ def _language(lm: LanguageModel, vocab: int, depth: int) -> LanguageModel:
             return _grounded(lm.but(heads=WIDTH // HEAD, start=0, reader=_grounded(lm.reader, vocab, depth)), vocab, depth)
         case GroundedDecoder():
             return _grounded(lm.but(heads=WIDTH // HEAD), vocab, depth)
-        case OPT():
+        case OPT() | Captioner():
             return lm.but(**small)
         case T5():
             return lm.but(**small, encoder_depth=depth, head=HEAD)
@@ -275,7 +309,7 @@ def _film(film: Film, patch: int) -> Film:
 def _encoder(encoder: Encoder) -> Encoder:
     match encoder:
         case ViT():
-            return encoder.but(width=WIDTH, heads=WIDTH // HEAD, size=SIDE * encoder.patch, ffn__hidden=HIDDEN)
+            return _vit(encoder)
         case TiledViT():
             return encoder.but(width=WIDTH, heads=WIDTH // HEAD, tile=SIDE * encoder.patch, ffn__hidden=HIDDEN)
         case NativeViT():
@@ -297,17 +331,26 @@ def _encoder(encoder: Encoder) -> Encoder:
         case AimViT():
             return encoder.but(width=WIDTH, depth=2, heads=WIDTH // HEAD, size=SIDE * encoder.patch, ffn__hidden=HIDDEN)
         case NativeAimViT():
-            return encoder.but(width=WIDTH, depth=2, heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
+            layers = encoder.layers and tuple(range(1, 1 + len(encoder.layers)))
+            depth = max(layers, default=1) + 1
+            return encoder.but(width=WIDTH, depth=depth, heads=WIDTH // HEAD, ffn__hidden=HIDDEN, layers=layers)
         case SignalViT():
             side, across = (each + 2 * (encoder.step or each) for each in encoder.sides)
             size = (side if encoder.size[0] > 1 else 1, across)
             block = {"block__heads": WIDTH // HEAD, "block__ffn__hidden": HIDDEN}
             return encoder.but(width=WIDTH, depth=2, size=size, **block)
+        case SecondsBert():
+            block = {"block__heads": WIDTH // HEAD, "block__ffn__hidden": HIDDEN}
+            return encoder.but(into=16, vocab=512, width=WIDTH, depth=2, **block)
         case AxialViT():
             return encoder.but(width=WIDTH, heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
         case Code():
             return _code(encoder)
     return encoder
+
+
+def _vit(encoder: ViT) -> ViT:
+    return encoder.but(width=WIDTH, heads=WIDTH // HEAD, size=SIDE * encoder.patch, ffn__hidden=HIDDEN)
 
 
 def _policy(policy: Policy, patch: int) -> Policy:

@@ -21,6 +21,7 @@ from anyvlm.dual import DualSystem
 from anyvlm.inputs.messages import ask
 from anyvlm.inputs.video import Footage
 from anyvlm.match import AnySystem, MatchSystem
+from anyvlm.parts.lesson import Lesson
 from anyvlm.spec import Spec
 from anyvlm.system import Stage, Stream, System, VisionSystem
 
@@ -58,10 +59,9 @@ def portrait(console: Console, system: AnySystem, facts: Facts) -> None:
     if isinstance(system, System):
         _heading(console, "Prompt")
         console.print(_prompt(system))
-    if not isinstance(system, VisionSystem):
-        for stage in system.stages:
-            _heading(console, f"Stage {stage.name}")
-            console.print(_stage(stage))
+    for stage in system.stages:
+        _heading(console, f"Stage {stage.name}")
+        console.print(_stage(stage, system.lessons.get(stage.name) if isinstance(system, VisionSystem) else None))
 
 
 def _heading(console: Console, title: str) -> None:
@@ -224,15 +224,17 @@ def _prompt(system: System) -> Text:
     return text
 
 
-def _stage(stage: Stage) -> RenderableType:
+def _stage(stage: Stage, lesson: Lesson | None) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     table.add_column(style=_GUIDE, no_wrap=True, min_width=10)
     table.add_column(overflow="fold")
     lora = stage.lora and f"rank {stage.lora.rank}, alpha {stage.lora.alpha:g}, on {', '.join(stage.lora.on)}"
     numbers = {"lr": stage.lr, "batch": stage.batch, "epochs": stage.epochs, "steps": stage.steps, "context": stage.context}
     known = [f"{name} {value:g}" for name, value in numbers.items() if value is not None]
+    known += [f"{stage.parallel:.0%} guessed at once"] if stage.parallel else []
     rows = {
         "trains": ", ".join(stage.train),
+        "lesson": lesson and _value(lesson.but(layouts=())),
         "lora": lora,
         "data": ", ".join(stage.data),
         "losses": ", ".join(f"{weight:g} {name}" for name, weight in stage.losses.items()),

@@ -13,7 +13,6 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from anyvlm.contrasts import uncertainty
@@ -36,7 +35,9 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Points:
-    """Points of length 1, (I, E) of pictures and (J, E) of texts. `cut`: number of a text -> tokens that did not fit."""
+    """Points (I, E) of pictures and (J, E) of texts, of length 1 unless the system says otherwise. `cut`: number of a text ->
+    tokens that did not fit.
+    """
 
     images: Tensor | None = None
     texts: Tensor | None = None
@@ -155,13 +156,13 @@ class DualModel:
     def point_labels(
         self, labels: Sequence[str], templates: Sequence[str] | None = None, *, batch: int = BATCH
     ) -> tuple[Tensor, dict[int, int]]:
-        """Points (J, E) of labels, each the mean over the templates, of length 1; and which labels lost tokens."""
+        """Points (J, E) of labels, each the mean over the templates; and which labels lost tokens."""
         around = (self._text_tower().policy.prompt,) if templates is None else tuple(templates)
         if not around or any("{}" not in one for one in around):
             raise InputError("A template must hold {} where the label goes, such as 'a photo of a {}.'; give at least one.")
         lines = [one.replace("{}", label) for label in labels for one in around]
         points, cut = self._point_texts(lines, batch)
-        mean_JE = F.normalize(points.unflatten(0, (-1, len(around))).mean(1), dim=-1)
+        mean_JE = self.module.sized(points.unflatten(0, (-1, len(around))).mean(1))
         lost = dict[int, int]()
         for line, tokens in cut.items():
             lost[line // len(around)] = max(tokens, lost.get(line // len(around), 0))

@@ -105,6 +105,19 @@ BLIP_ANSWER = BLIP_CAPTION.but(
 """BLIP for questions, which its encoder reads (salesforce/BLIP models/blip_vqa.py). transformers' processor leaves [CLS] where
 the authors write [ENC]."""
 
+CAPPA = Template(
+    bos="<pad>",
+    image_close="",
+    user_open="",
+    user_close="",
+    answer_open="",
+    answer_end="</s>",
+    specials=("<pad>", "</s>"),
+    stop=("</s>",),
+)
+"""CapPa: a caption begins behind the padding token, as texts shifted by one do (big_vision 0127fb6 models/proj/cappa/cappa.py);
+one that is too long is cut before its "</s>"."""
+
 BLIP_2_OPT = Template(
     bos="</s>",
     bos_place="pictures",

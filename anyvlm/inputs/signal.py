@@ -47,6 +47,23 @@ class Given(SignalPolicy):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rows(SignalPolicy):
+    """Features that another network made, (rows, width); what is behind the first `most` rows is given up."""
+
+    width: int
+    most: int
+
+    def arrays(self, signal: Array) -> list[Array]:
+        """One array (1, rows, width)."""
+        found = np.asarray(signal, dtype=np.float32)
+        if found.ndim != 2 or found.shape[1] != self.width or not len(found):
+            raise InputError(f"A signal has shape {found.shape}; give at least one row of {self.width} values.")
+        if not np.isfinite(found).all():
+            raise InputError("A signal holds values that are no numbers; leave it out or fill them.")
+        return [found[None, : self.most]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Mel(SignalPolicy):
     """`clips` of `seconds` at equal distances, each as log energies in `bins` mel bands, `length` windows of 25 ms every 10 ms.
 

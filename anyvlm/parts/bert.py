@@ -114,10 +114,10 @@ class SelfAttention(nn.Module):
 class CrossAttention(nn.Module):
     """Rows (B, T, D) see other rows of width `into`."""
 
-    def __init__(self, width: int, heads: int, into: int) -> None:
+    def __init__(self, width: int, heads: int, into: int, bias: bool = True) -> None:
         super().__init__()
-        self.heads = heads
-        self.q, self.kv, self.o = nn.Linear(width, width), nn.Linear(into, 2 * width), nn.Linear(width, width)
+        self.heads, self.q = heads, nn.Linear(width, width, bias=bias)
+        self.kv, self.o = nn.Linear(into, 2 * width, bias=bias), nn.Linear(width, width, bias=bias)
 
     def keys(self, x_BSD: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values (B, H, S, h) of the other rows."""

@@ -63,6 +63,26 @@ class PickModule(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rest(Pool):
+    """The mean of all rows but the first (VideoCLIP)."""
+
+    def build(self, width: int) -> nn.Module:
+        """The module; it has no parameters."""
+        return RestModule()
+
+
+class RestModule(nn.Module):
+    """Padding stands behind."""
+
+    def forward(self, x_BRD: Tensor, seen_BR: Tensor | None = None) -> Tensor:
+        """Rows (B, R, D) -> (B, D)."""
+        if seen_BR is None:
+            return x_BRD[:, 1:].mean(1)
+        rest_BR = seen_BR[:, 1:].to(x_BRD.dtype)
+        return (x_BRD[:, 1:] * rest_BR[..., None]).sum(1) / rest_BR.sum(1, keepdim=True)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Probe(Pool):
     """A learned vector looks at all rows; a feed-forward layer of what it saw, normed, is added (SigLIP's "MAP" head)."""
 
@@ -178,6 +198,38 @@ class LookModule(nn.Module):
         q_BH1h = self.probe.view(self.heads, 1, -1).expand(len(x_BRD), -1, -1, -1)
         out: Tensor = self.o(attend(q_BH1h, k, v).transpose(1, 2).flatten(1))
         return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class CentredLook(Pool):
+    """The same of rows whose every value is first centred and scaled by its mean and deviation over all rows of a batch, in
+    training, or over all it was trained on; what the heads saw is side by side (AIM's probe).
+    """
+
+    heads: int
+    eps: float = 1e-6
+
+    def build(self, width: int) -> nn.Module:
+        """The module."""
+        return CentredLookModule(self, width)
+
+
+class CentredLookModule(nn.Module):
+    """Parameters: probe, kv; mean and var, which nothing learns: in training they follow the batches."""
+
+    def __init__(self, spec: CentredLook, width: int) -> None:
+        super().__init__()
+        self.spec, self.probe = spec, normal(width, std=0.02)
+        self.kv = nn.Linear(width, 2 * width, bias=False)
+        self.mean, self.var = nn.Parameter(torch.zeros(width)), nn.Parameter(torch.ones(width))
+
+    def forward(self, x_BRD: Tensor, seen_BR: Tensor | None = None) -> Tensor:
+        """Rows (B, R, D) -> (B, D); no row is padding."""
+        mean, var = self.mean.detach(), self.var.detach()
+        x_BDR = F.batch_norm(x_BRD.transpose(1, 2), mean, var, training=self.training, eps=self.spec.eps)
+        k, v = self.kv(x_BDR.transpose(1, 2)).unflatten(-1, (2, self.spec.heads, -1)).permute(2, 0, 3, 1, 4)
+        q_BH1h = self.probe.view(self.spec.heads, 1, -1).expand(len(x_BRD), -1, -1, -1)
+        return attend(q_BH1h, k, v).transpose(1, 2).flatten(1)
 
 
 @dataclass(frozen=True, kw_only=True)

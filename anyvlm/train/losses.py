@@ -30,6 +30,14 @@ def next_token(lm: LM, hidden_BTD: Tensor, labels_BT: Tensor, chunk: int = 128, 
     return total / max(1, len(labels_R))
 
 
+def caption(lm: LM, hidden_BTD: Tensor, labels_BT: Tensor) -> Tensor:
+    """Cross-entropy averaged over the supervised places of every sample, then over samples: short texts count as long ones."""
+    at_BT = labels_BT >= 0
+    each_R = F.cross_entropy(lm.logits(hidden_BTD[at_BT]).float(), labels_BT[at_BT], reduction="none")
+    counts_BT = at_BT.sum(1, keepdim=True).expand_as(at_BT)
+    return (each_R / counts_BT[at_BT]).sum() / at_BT.any(1).sum().clamp(min=1)
+
+
 def contrast(likeness_BK: Tensor, truth_BK: Tensor, taught_BK: Tensor, soft: float) -> Tensor:
     """Mean cross-entropy of likeness over K candidates to `truth_BK`, of which the share `soft` is what a teacher thinks."""
     targets = soft * taught_BK.softmax(1) + (1 - soft) * truth_BK

@@ -28,7 +28,7 @@ from anyvlm.keys import Layout, Match, audit, choose
 from anyvlm.match import AnySystem
 from anyvlm.parts.catalog.mask import MASK_CODE_BV
 from anyvlm.parts.code.mask import MaskDecoder
-from anyvlm.system import VLM, System, VisionSystem
+from anyvlm.system import VLM, Student, System, VisionSystem
 from anyvlm.weights.config import read_directory
 from anyvlm.weights.gguf import Gguf
 from anyvlm.weights.gguf_tokenizer import read_tokenizer
@@ -91,7 +91,7 @@ def load_system(
 
 
 def load_module(
-    system: AnySystem, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
+    system: AnySystem | Student, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
 ) -> VLM | nn.Module:
     """The module of a system with the weights of its checkpoints, on `device`, ready for inference."""
     if not system.checkpoints:
@@ -157,7 +157,7 @@ def _with_readers(tokenizer: Tokenizer, system: System) -> Tokenizer:
 # Opening --------------------------------------------------------------------------------------------------------------
 
 
-def _open(system: AnySystem, shapes: Mapping[str, tuple[int, ...]]) -> list[_File]:
+def _open(system: AnySystem | Student, shapes: Mapping[str, tuple[int, ...]]) -> list[_File]:
     """Every checkpoint with its plan; one that is a fallback only if the earlier ones leave something unfilled."""
     files: list[_File] = []
     for checkpoint in system.checkpoints:
@@ -172,7 +172,7 @@ def _weights(source: Source) -> Tensors:
     return dequantised(open_tensors(resolve(source)))
 
 
-def _file(tensors: Tensors, layouts: tuple[Layout, ...], system: AnySystem) -> _File:
+def _file(tensors: Tensors, layouts: tuple[Layout, ...], system: AnySystem | Student) -> _File:
     ours = [name for name in tensors if name.startswith("lora.")]
     names = [name for name in tensors if not name.startswith("lora.")]
     updates = {name[5:-2]: (name, name[:-1] + "b") for name in ours if name.endswith(".a")}

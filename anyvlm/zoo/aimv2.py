@@ -1,7 +1,7 @@
 """AIMv2 (2411.14402): encoders that learned to write a picture and its text, and one beside a text tower (LiT).
 
-Numbers: transformers `configuration_aimv2.py`; apple/ml-aim `aim-v2/README.md`, `aim/v2/torch/models.py`. What was trained in
-front of it, a decoder of text and pixels, was not released.
+Numbers: transformers `configuration_aimv2.py`; apple/ml-aim `aim-v2/README.md`, `aim/v2/torch/models.py`. What was trained
+behind it, a decoder of pixels and words, was not released: it is the paper's, its heads and inner width those of AIMv2 large.
 """
 
 from __future__ import annotations
@@ -20,13 +20,27 @@ from anyvlm.parts.catalog.aimv2 import (
     AIMV2_LIT,
     AIMV2_TEXT,
 )
+from anyvlm.parts.ffn import GLU
+from anyvlm.parts.norm import RMSNorm
 from anyvlm.parts.pool import Linear, Look, Pick
+from anyvlm.parts.prenorm import PreNorm
 from anyvlm.parts.vision.aim import AimViT, NativeAimViT
+from anyvlm.parts.written import Written
 from anyvlm.system import Checkpoint, Meta, Stage, VisionSystem
 from anyvlm.weights.sources import Hub
 from anyvlm.zoo.clip import WORDS
 
 META = Meta(paper="2411.14402", year=2024, license="Apple sample code", family="aimv2", row="aimv2")
+
+
+WRITE = Stage(
+    name="write", train=("*",), losses={"words": 1.0, "pixels": 0.4}, data=("DFN-2B", "COYO", "HQITP"), context=256 + 77,
+    note="12 billion samples, alt texts and synthetic captions; the paper's rates are not confirmed",
+)  # fmt: skip
+DECODER = Written(
+    width=1024, depth=12, vocab=32_000, context=77, norm=RMSNorm(eps=1e-5),
+    block=PreNorm(heads=8, ffn=GLU(hidden=2816), norm=RMSNorm(eps=1e-5), bias=False),
+)  # fmt: skip
 
 
 def _eye(name: str, encoder: NativeAimViT, policy: ImagePolicy) -> VisionSystem:
@@ -39,7 +53,9 @@ def _eye(name: str, encoder: NativeAimViT, policy: ImagePolicy) -> VisionSystem:
 
 def _fixed(size: str, encoder: AimViT, pixels: int) -> VisionSystem:
     policy = ImagePolicy(size=(pixels, pixels), fit="crop")
-    return _eye(f"aimv2-{size}-patch14-{pixels}", encoder.but(size=pixels), policy)
+    system = _eye(f"aimv2-{size}-patch14-{pixels}", encoder.but(size=pixels), policy)
+    stage = WRITE if pixels == 224 else WRITE.but(name="enlarge", context=(pixels // 14) ** 2 + 77)
+    return system.but(stages=(stage,), lessons={stage.name: DECODER})
 
 
 AIMV2_L_224, AIMV2_L_336, AIMV2_L_448 = (_fixed("large", AIMV2_L, pixels) for pixels in (224, 336, 448))

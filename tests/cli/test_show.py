@@ -98,3 +98,9 @@ def test_words() -> None:
     assert by((640, 480)) == "640 × 480"
     assert link("2304.08485") == "https://arxiv.org/abs/2304.08485"
     assert link("https://llava-vl.github.io/blog") == "https://llava-vl.github.io/blog"
+
+
+def test_a_stage_of_an_encoder_shows_its_lesson() -> None:
+    out = run("show", "deepmim-vit-b-16").out
+    assert "Stage mask" in out and "lesson      DeepFeatures(width 512, depth 4" in out and "layouts" not in out
+    assert "75% guessed at once" in run("show", "cappa-vit-b-16").out

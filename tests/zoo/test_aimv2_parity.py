@@ -16,10 +16,14 @@ from anyvlm import registry
 from anyvlm.dual import DualSystem
 from anyvlm.generate.dual import DualModel
 from anyvlm.generate.vision import VisionModel
+from anyvlm.parts.lesson import Views
 from anyvlm.parts.vision.aim import AimViT
-from anyvlm.system import VisionSystem
+from anyvlm.system import StudentModule, VisionSystem
+from anyvlm.tiny import tiny_vision
+from anyvlm.train.loop import trainable
 from tests.parity import gap, pixels, record, saved, stirred
 from tests.whole import noise
+from tests.zoo.test_laws import stirred as stirred_
 from tests.zoo.test_manifest import fits, names
 
 TEXTS = ["a photo of a cat.", "two dogs, and a red sofa!", "cat " * 60]
@@ -100,3 +104,55 @@ def test_names_at_full_size(name: str) -> None:
             theirs = names(hf.Aimv2VisionModel(config))
     fits(system, theirs, system.checkpoints[0].layouts, "hf")
     record("manifest", name, 0.0)
+
+
+def written() -> tuple[StudentModule, Views]:
+    """A tiny student of the first stage; eight pictures of one gradient each, and words that say where it points."""
+    student = tiny_vision(registry.system("aimv2-large-patch14-224")).student("write").build()
+    torch.manual_seed(0)
+    slope, tilt = torch.linspace(-1, 1, 42), torch.randn(8, 2)
+    picture = (tilt[:, :1, None] * slope[:, None] + tilt[:, 1:, None] * slope)[:, None].expand(-1, 3, -1, -1)
+    x, way = pixels(picture, 14), (tilt > 0).long() @ torch.tensor([1, 2])
+    words = torch.stack([way + 1, way + 11, torch.full((8,), 39)], 1)
+    words[0, 2] = -100
+    return student, Views(x.x_NC, x.grids, ids_BT=words)
+
+
+@torch.no_grad()
+def test_what_is_written_depends_on_what_stands_before() -> None:
+    """Patches on those before them and on the prefix, words on all patches and on words before them."""
+    (student, views), prefix_B = written(), torch.full((8,), 4)
+    stirred_(student)
+
+    def said(x_NC: torch.Tensor, ids_BT: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        seen = Views(x_NC, views.grids, ids_BT=ids_BT.clamp(min=0))
+        pixels, words = student.lesson.predicted(student.encoder, seen, prefix_B)
+        return (*pixels.unbind(1), *words.unbind(1))
+
+    before = said(views.x_NC, views.ids_BT)
+    for patch in range(9):
+        x_BnC = views.x_NC.clone().unflatten(0, (8, 9))
+        x_BnC[:, patch] += 1
+        after = said(x_BnC.flatten(0, 1), views.ids_BT)
+        moved = [n for n in range(11) if not torch.equal(before[n], after[n])]
+        assert moved == list(range(0 if patch < 4 else patch, 11))
+    for word in range(3):
+        ids_BT = views.ids_BT.clone()
+        ids_BT[:, word] += 1
+        after = said(views.x_NC, ids_BT)
+        assert [n for n in range(11) if not torch.equal(before[n], after[n])] == list(range(9 + word, 11))
+
+
+def test_pixels_and_words_are_learned_together() -> None:
+    student, views = written()
+    (stage,) = registry.system("aimv2-large-patch14-224").stages
+    optimiser, draw = torch.optim.AdamW(trainable(student, stage).values(), lr=3e-3), torch.Generator().manual_seed(0)
+    lines = []
+    for _ in range(60):
+        losses = student.losses(views, draw)
+        optimiser.zero_grad()
+        sum(stage.losses[name] * loss for name, loss in losses.items()).backward()
+        optimiser.step()
+        lines.append({name: float(loss.detach()) for name, loss in losses.items()})
+    assert stage.losses == {"words": 1.0, "pixels": 0.4}
+    assert lines[-1]["words"] < 0.3 * lines[0]["words"] and lines[-1]["pixels"] < 0.7 * lines[0]["pixels"], lines[::12]

@@ -1,6 +1,6 @@
-"""AIMv2's towers (2411.14402): no class token, RMSNorm everywhere, also on patches before they get a place; no bias in a block.
+"""AIM's towers (2401.08541, 2411.14402): no class token, a norm also on patches before they get a place; no bias in a block.
 
-Source: transformers `modeling_aimv2.py`; apple/ml-aim `aim-v2/aim/v2/torch/models.py`.
+Sources: apple/ml-aim `aim-v1/aim/v1/torch/models.py`, `aim-v2/aim/v2/torch/models.py`; transformers `modeling_aimv2.py`.
 Shape letters: N rows of all items, C values per patch, B items, n rows of an item, D width.
 """
 
@@ -22,7 +22,9 @@ from anyvlm.parts.sincos import sincos_2d
 
 @dataclass(frozen=True, kw_only=True)
 class NativeAimViT(Encoder):
-    """Pictures of any whole number of patches; places are sines and cosines. `layers`: as in `ViT`."""
+    """Pictures of any whole number of patches; places are sines and cosines. `layers`: as in `ViT`; `averaged`: their mean,
+    not all side by side.
+    """
 
     width: int
     depth: int
@@ -31,11 +33,17 @@ class NativeAimViT(Encoder):
     ffn: MLP | GLU
     norm: Norm
     layers: tuple[int, ...] = ()
+    averaged: bool = False
 
     @property
     def out(self) -> int:
         """Width of the returned rows."""
-        return self.width * max(1, len(self.layers))
+        return self.width if self.averaged else self.width * max(1, len(self.layers))
+
+    @property
+    def runs(self) -> int:
+        """Blocks that must be computed for `layers`; later ones are only kept for export and training."""
+        return max((layer if layer >= 0 else self.depth + 1 + layer for layer in self.layers), default=self.depth)
 
     def grid(self, h: int, w: int, t: int = 1) -> Grid:
         """Whole patches in t pictures of h x w pixels."""
@@ -83,15 +91,20 @@ class NativeAimEncoder(nn.Module):
 
     def _run(self, x_BnC: Tensor, grid: Grid) -> Tensor:
         """One batch of equal grids -> (B * t, h * w, out). Frames of one item do not see each other."""
-        spec, (_, h, w) = self.spec, grid
-        x = self.norm_pre(self.stem(x_BnC.reshape(-1, h * w, x_BnC.shape[-1]).to(self.stem.weight.dtype)))
-        states = [x + self.places(h, w)]
-        for block in self.blocks:
+        spec, states = self.spec, [self.begin(x_BnC, grid)]
+        for block in self.blocks[: spec.runs]:
             states = [*states, block(states[-1])] if spec.layers else [block(states[-1])]
         if spec.layers:
-            return torch.cat([states[layer] for layer in spec.layers], -1)
+            chosen = [states[layer if layer >= 0 else spec.depth + 1 + layer] for layer in spec.layers]
+            return torch.stack(chosen, -1).mean(-1) if spec.averaged else torch.cat(chosen, -1)
         out: Tensor = self.norm(states[-1])
         return out
+
+    def begin(self, x_BnC: Tensor, grid: Grid) -> Tensor:
+        """What the first block reads, (B * t, h * w, D)."""
+        _, h, w = grid
+        x: Tensor = self.norm_pre(self.stem(x_BnC.reshape(-1, h * w, x_BnC.shape[-1]).to(self.stem.weight.dtype)))
+        return x + self.places(h, w)
 
     def places(self, h: int, w: int) -> Tensor:
         """(h * w, D)."""

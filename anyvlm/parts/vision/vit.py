@@ -18,6 +18,7 @@ from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.init import normal
 from anyvlm.parts.norm import LayerNorm
 from anyvlm.parts.prenorm import NormLast, PreNorm
+from anyvlm.parts.sincos import sincos_2d
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class ViT(Encoder):
     embeddings; () is the last one after the final norm. `cls`: it has a class token; `keep_cls`: that token is returned as
     the first row; `skip`: so many of the first patches are left out (Maya's tower drops the first, as if it were a class
     token). `norm_last`: the norms of a block stand behind attention and feed-forward, before the sum (EVA2-CLIP-E).
+    `sincos`: places begin as sines and cosines, which recipes leave as they are (MAE), else they are drawn.
     `resize`: other sizes than `size` interpolate the position table, else they are refused; `antialias`: bilinear, and smoothed
     where the table shrinks (SigLIP 2 NaFlex), else bicubic (DINOv2).
     """
@@ -47,6 +49,7 @@ class ViT(Encoder):
     post_norm: bool = True
     layer_scale: bool = False
     norm_last: bool = False
+    sincos: bool = False
     resize: bool = False
     antialias: bool = False
     layers: tuple[int, ...] = ()
@@ -92,7 +95,7 @@ class ViTEncoder(nn.Module):
         super().__init__()
         self.spec = spec
         self.stem: nn.Module = nn.Linear(3 * spec.patch**2, spec.width, bias=spec.stem_bias)
-        self.pos = normal((spec.size // spec.patch) ** 2 + spec.cls, spec.width, std=0.02)
+        self.pos = _fixed(spec) if spec.sincos else normal((spec.size // spec.patch) ** 2 + spec.cls, spec.width, std=0.02)
         if spec.cls:
             self.cls = normal(spec.width, std=0.02)
         if spec.pre_norm:
@@ -115,8 +118,22 @@ class ViTEncoder(nn.Module):
 
     def _run(self, x_BnC: Tensor, grid: Grid, places_N: Tensor | None = None) -> Tensor:
         """One batch of equal grids: (B, n, C) -> (B, rows, out). Frames of one item do not see each other."""
+        spec, x = self.spec, self.begin(x_BnC, grid, places_N)
+        states = [x]
+        for block in self.blocks[: spec.runs]:
+            x = block(x)
+            states.append(x)
+        if spec.layers:
+            x = torch.cat([states[layer if layer >= 0 else spec.depth + 1 + layer] for layer in spec.layers], -1)
+        elif spec.post_norm:
+            x = self.norm(x)
+        rows: Tensor = x[:, int(spec.cls and not spec.keep_cls) + spec.skip :]
+        return rows.reshape(len(x_BnC), -1, spec.out)
+
+    def begin(self, x_BnC: Tensor, grid: Grid, places_N: Tensor | None = None) -> Tensor:
+        """What the first block reads of a batch of equal grids: (B * t, class token and h * w patches, D)."""
         spec, (_, h, w) = self.spec, grid
-        x = self.stem(x_BnC.reshape(-1, h * w, x_BnC.shape[-1]).to(self.pos.dtype))
+        x: Tensor = self.stem(x_BnC.reshape(-1, h * w, x_BnC.shape[-1]).to(self.pos.dtype))
         if places_N is None:
             pos = self.positions(h, w)
             first, rest = pos[: int(spec.cls)], pos[int(spec.cls) :]
@@ -129,16 +146,7 @@ class ViTEncoder(nn.Module):
             x = torch.cat([(self.cls + first[0]).expand(len(x), 1, -1), x], 1)
         if spec.pre_norm:
             x = self.norm_pre(x)
-        states = [x]
-        for block in self.blocks[: spec.runs]:
-            x = block(x)
-            states.append(x)
-        if spec.layers:
-            x = torch.cat([states[layer if layer >= 0 else spec.depth + 1 + layer] for layer in spec.layers], -1)
-        elif spec.post_norm:
-            x = self.norm(x)
-        rows: Tensor = x[:, int(spec.cls and not spec.keep_cls) + spec.skip :]
-        return rows.reshape(len(x_BnC), -1, spec.out)
+        return x
 
     def positions(self, h: int, w: int) -> Tensor:
         """Position table for a grid of h x w patches, interpolated where it was learned for another."""
@@ -150,3 +158,12 @@ class ViTEncoder(nn.Module):
         square = table.float().reshape(1, side, side, -1).permute(0, 3, 1, 2)
         out = F.interpolate(square, size=(h, w), mode=mode, align_corners=False, antialias=spec.antialias)
         return torch.cat([head, out.permute(0, 2, 3, 1).reshape(h * w, -1).to(head.dtype)])
+
+
+def _fixed(spec: ViT) -> nn.Parameter:
+    """Sines and cosines; the class token has zeros."""
+    side = spec.size // spec.patch
+    table = normal(side**2 + spec.cls, spec.width, std=0.0)
+    if not table.is_meta:
+        table.data[int(spec.cls) :] = sincos_2d(side, side, spec.width)
+    return table
