@@ -117,6 +117,7 @@ _PHRASES = {
     "OneWay": "softmax in one direction",
     "HardNegatives": "softmax in which likely negatives weigh more",
     "Several": "softmax spread over items of one number",
+    "Views": "two views of a picture know each other, by a head that only training needs",
     "MeanSigmoid": "sigmoid, mean over pairs",
     "Conditioned": "sigmoid over the picture as each text sees it",
     "Probabilistic": "sigmoid over points with variances",
