@@ -41,6 +41,7 @@ ORDER = (
     ("inputs.collate", "inputs.look", "weights.load"),
     ("weights.save",),
     ("ledger",),
+    ("catalogue",),
     ("data",),
     ("generate", "train"),
     ("search",),
@@ -181,7 +182,7 @@ def test_import_without_torch(code: str) -> None:
     assert_no_torch(code)
 
 
-LIGHT = [["--help"], ["list"], ["list", "--json"], ["ask", "--help"], ["paint", "--help"]]
+LIGHT = [["--help"], ["list"], ["list", "--json"], ["list", "--systems"], ["ask", "--help"], ["paint", "--help"]]
 
 
 @pytest.mark.parametrize("words", LIGHT, ids=" ".join)

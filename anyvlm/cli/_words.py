@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from anyvlm.errors import InputError
+
 if TYPE_CHECKING:
     from anyvlm.weights.sources import Source
 
@@ -16,6 +18,15 @@ def short(count: int) -> str:
         if count >= 0.99995 * unit:
             return f"{count / unit:.2f} {name}" if unit >= 10**9 else f"{count / unit:.1f} {name}"
     return str(count)
+
+
+def number(text: str) -> int:
+    """"3B" -> 3000000000, also "3 B", "350m" and "1e9". Raises InputError for anything else."""
+    found = re.fullmatch(r"([\d.]+(?:e\d+)?) *([kmbt]?)", text.strip().lower())
+    try:
+        return int(float(found[1]) * {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}[found[2]])  # type: ignore[index]
+    except (TypeError, ValueError):
+        raise InputError(f"'{text}' is no number of parameters; write it as 350M or 3B.") from None
 
 
 def by(sides: Sequence[int]) -> str:
