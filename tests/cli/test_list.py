@@ -26,7 +26,7 @@ ROWS = (
         rings=(), difference=None, reference="", date="", row="llava",
     ),
     ledger.Row(
-        name="openflamingo-3b", family="flamingo", parameters=2_560_000_000, license="MIT", paper="2308.01390", summary="",
+        name="openflamingo-3b-vitl-mpt1b", family="flamingo", parameters=2_560_000_000, license="MIT", paper="2308.01390", summary="",
         rings=("laws", "golden"), difference=1e-6, reference="tests", date="2026-11-21", row="openflamingo",
     ),
 )  # fmt: skip
@@ -79,7 +79,7 @@ FILTERS = {
     "--family cross-attention --ring parity --max-params 3B": {"openflamingo"},
     "--max-params 200M": {"llava"},
     "--ring golden": {"openflamingo"},
-    "--ring parity --systems": {"llava-1.5-7b", "openflamingo-3b"},
+    "--ring parity --systems": {"llava-1.5-7b", "openflamingo-3b-vitl-mpt1b"},
     "--family prefix --systems": {"llava-1.5-7b", "anyvlm-pocket"},
     "--kind evaluation": {"clip-benchmark", "open-object-detection-leaderboard"},
     "--input depth --output embedding": {"imagebind"},
