@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _PIPED = 210  # columns where no terminal sets them: one line per row, for grep
 _GAP = 2  # cells between columns
 _FILTERS = "Filters"
-_ROOM = {"year": 100, "family": 100, "title": 150}  # columns of a terminal from which these are shown
+_ROOM = {"row": 120, "year": 100, "family": 100, "title": 150}  # columns of a terminal from which these are shown
 
 
 def list_systems(
@@ -236,14 +236,16 @@ def _print_systems(rows: Sequence[Standing]) -> None:
 
     console, table = _table()
     table.add_column("system", no_wrap=True, style="bold")
-    table.add_column("row", no_wrap=True)
-    table.add_column("family", no_wrap=True)
+    shown = [name for name in ("row", "family") if console.width >= _ROOM[name]]
+    for name in shown:
+        table.add_column(name, no_wrap=True)
     table.add_column("parameters", no_wrap=True, justify="right")
     table.add_column("licence")
     table.add_column("ring", no_wrap=True, style="green")
     families = {one.name: row.entry.family for row in rows for one in row.systems}
     for one in sorted((one for row in rows for one in row.systems), key=lambda one: one.name):
-        known = (one.row, families[one.name], short(one.parameters), one.license, one.ring) if one.family else ()
+        facts = {"row": one.row, "family": families[one.name]}
+        known = (*(facts[name] for name in shown), short(one.parameters), one.license, one.ring) if one.family else ()
         table.add_row(one.name, *known)
     console.print(table)
 
