@@ -53,7 +53,9 @@ IMPORTS = (ast.Import, ast.ImportFrom)
 RANK = {group: rank for rank, line in enumerate(ORDER) for group in line}
 
 PUBLIC = ("load", "system", "systems")
-VERBS = ("ask", "chat", "classify", "embed", "evaluate", "index", "list", "paint", "search", "show", "tokens")
+VERBS = (
+    "ask", "chat", "classify", "diagram", "embed", "evaluate", "index", "list", "paint", "search", "show", "tokens",
+)  # fmt: skip
 
 # Never in the package: they run code from files, or turn an error into something one may overlook.
 BANNED = {"pickle", "dill", "cloudpickle", "marshal", "shelve", "warnings"}

@@ -92,6 +92,8 @@ _PHRASES = {
     "Sigmoid": "sigmoid for every pair",
     "MeanSigmoid": "sigmoid, mean over pairs",
     "Conditioned": "sigmoid over the picture as each text sees it",
+    "RowSpread": "log variances from a row of their own",
+    "MeanSpread": "log variances from its vector",
     "Probabilistic": "sigmoid over points with variances",
     # pictures made, places written, videos sampled
     "OwnTables": "{coder}, with an embedding and a head of its own",
@@ -104,6 +106,9 @@ _PHRASES = {
     "Spread": "{most} frames over the whole video",
     "Paced": "{fps} frames a second, {least} to {most}",
     "Skimmed": "{fps} frames a second, at most {most}",
+    # sounds and sensors
+    "Mel": "mel spectrogram",
+    "Given": "arrays as they come",
 }
 _ACTS = {
     "quick_gelu": "quick GELU", "gelu": "GELU", "gelu_tanh": "GELU (tanh)", "silu": "SiLU", "relu": "ReLU", "relu2": "ReLU²",

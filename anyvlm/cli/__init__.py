@@ -9,6 +9,7 @@ from anyvlm.cli._help import Verb, Verbs
 from anyvlm.cli.ask import ask
 from anyvlm.cli.chat import chat
 from anyvlm.cli.classify import classify
+from anyvlm.cli.diagram import diagram
 from anyvlm.cli.embed import embed
 from anyvlm.cli.evaluate import evaluate
 from anyvlm.cli.index import index
@@ -48,6 +49,7 @@ def about(
 app.command("ask", cls=Verb)(ask)
 app.command("chat", cls=Verb)(chat)
 app.command("classify", cls=Verb)(classify)
+app.command("diagram", cls=Verb)(diagram)
 app.command("embed", cls=Verb)(embed)
 app.command("evaluate", cls=Verb)(evaluate)
 app.command("index", cls=Verb)(index)

@@ -26,8 +26,8 @@ ROWS = (
         rings=(), difference=None, reference="", date="", row="llava",
     ),
     ledger.Row(
-        name="openflamingo-3b-vitl-mpt1b", family="flamingo", parameters=2_560_000_000, license="MIT", paper="2308.01390", summary="",
-        rings=("laws", "golden"), difference=1e-6, reference="tests", date="2026-11-21", row="openflamingo",
+        name="openflamingo-3b-vitl-mpt1b", family="flamingo", parameters=2_560_000_000, license="MIT", paper="2308.01390",
+        summary="", rings=("laws", "golden"), difference=1e-6, reference="tests", date="2026-11-21", row="openflamingo",
     ),
 )  # fmt: skip
 
