@@ -229,7 +229,9 @@ def _system(system: System, count: Count) -> Scheme:
         marks += (Marks("reads the picture", tuple(range(system.lm.depth)), "fusion", True),)
     card = _language(said, system.lm, count("lm"), states(stages, "lm.", "lm.inserts."), seen)
     outputs = [Card("out", "text", (), "words")]
-    outputs += [Card("out", what, (said("Output", what).rstrip("; "),), "words") for what in ("boxes", "masks") if said("Output", what)]
+    for what in ("boxes", "masks"):
+        if words := said("Output", what).rstrip("; "):
+            outputs.append(Card("out", what, (words,), "words"))
     if system.painting:
         done = states(stages, "painter.")
         size = said("Output", "pictures").partition(",")[0]
