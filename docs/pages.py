@@ -90,13 +90,14 @@ class Library:
             return None
         near = min(others, key=lambda other: sum(map(_weight, _unlike(own, self.facts[other.name]))))
         theirs = self.facts[near.name]
-        keys = sorted(_unlike(own, theirs), key=lambda key: (GROUPS.index(key[0]), key[1] == DETAILS))
+        keys = sorted(_unlike(own, theirs), key=lambda key: GROUPS.index(key[0]))
         return near, [(f"{key[0]}: {key[1]}", own.get(key, ""), theirs.get(key, "")) for key in keys]
 
 
-def _unlike(a: Facts, b: Facts) -> set[tuple[str, str]]:
-    keys = {key for key in (*a, *b) if key[0] not in ("Origin", "Weights")}
-    return {key for key in keys if a.get(key) != b.get(key)}
+def _unlike(a: Facts, b: Facts) -> list[tuple[str, str]]:
+    """What is not said alike of both, in the order in which it is said."""
+    keys = dict.fromkeys(key for key in (*a, *b) if key[0] not in ("Origin", "Weights"))
+    return [key for key in keys if a.get(key) != b.get(key)]
 
 
 def _weight(key: tuple[str, str]) -> float:
@@ -172,11 +173,17 @@ def _built(systems: Sequence[AnySystem], library: Library) -> str:
         body += f'<h2>Prompt</h2><pre class="wrap"><code>{_prompt(lead)}</code></pre>'
     if found := library.relative(lead):
         near, unlike = found
-        lines = [[f"<b>{escape(what)}</b>", escape(own) or "–", escape(other) or "–"] for what, own, other in unlike]
+        lines = [
+            (what.endswith(DETAILS), [f"<b>{escape(what)}</b>", escape(own) or "–", escape(other) or "–"])
+            for what, own, other in unlike
+        ]
         name = library.link(near.meta.row, near.name, "../")
         body += "<h2>Beside its nearest relative</h2>"
         body += f"<p>Of the same lineage, if that has other rows, {name} differs from it least.</p>"
-        body += table(["", lead.name, near.name], lines, style="beside") if lines else "<p>They differ in weights alone.</p>"
+        head, first = ["", lead.name, near.name], [line for small, line in lines if not small]
+        body += table(head, first, style="beside") if first else "<p>They differ in weights and details alone.</p>"
+        if more := [line for small, line in lines if small]:
+            body += f"<details><summary>Details</summary>{table(head, more, style='beside')}</details>"
     return body + _stages(lead) + _mechanisms(systems, library)
 
 

@@ -52,6 +52,7 @@ input[type=search]{{flex:1 1 16rem;max-width:28rem}}
 .drawing svg{{display:block;min-width:900px}}
 .bar{{display:flex;height:.7rem;border-radius:99px;overflow:hidden;background:var(--free);max-width:32rem}}
 .bar i{{background:var(--good)}} .bar i+i{{background:var(--text)}}
+summary{{cursor:pointer;color:var(--link);margin:.6rem 0}}
 [hidden]{{display:none!important}}
 table.beside td{{min-width:13rem;overflow-wrap:anywhere}} table.beside b{{color:var(--soft);font-weight:600}}
 table.beside td:first-child{{min-width:10rem}}

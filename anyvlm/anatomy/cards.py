@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from math import prod
 from typing import TYPE_CHECKING, Literal
@@ -233,7 +233,7 @@ def _system(system: System, count: Count) -> Scheme:
         if words := said("Output", what).rstrip("; "):
             outputs.append(Card("out", what, (words,), "words"))
     if system.painting:
-        done = states(stages, "painter.")
+        done = states(stages, "painter.") if count("painter") else ()
         size = said("Output", "pictures").partition(",")[0]
         outputs.append(Card("out", "pictures", _full(_weigh(count("painter")), size), "painter", done))
     films = tuple(_film(said) for stream in streams if stream.film)
@@ -249,10 +249,13 @@ def _vision(system: VisionSystem, count: Count) -> Scheme:
     said = _Said(system)
     grid = system.encoder.rows(system.encoder.grid(*system.policy.cut(*EXAMPLE).sizes[0], system.encoder.frames))
     eye = _eye(said, system.encoder, count(""), "", ())
-    out = Card("out", "rows", (f"{prod(grid):,} of {system.encoder.out:,}",), "vision")
+    frames = system.encoder.frames
+    each = f"for {frames} frames" if frames > 1 else ""
+    out = Card("out", "rows", _full(f"{prod(grid):,} of {system.encoder.out:,}", each), "vision")
+    way = _picture(said, system.policy)
     depth = getattr(system.encoder, "depth", 0)
     body = Body(eye, (depth,) if isinstance(depth, int) and depth else ())
-    lanes = ((_picture(said, system.policy),),)
+    lanes = ((replace(way, label="video") if frames > 1 else way,),)
     return Scheme(title=system.name, about=_about(system, count), lanes=lanes, body=body, outputs=(out,), stages=())
 
 
