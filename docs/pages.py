@@ -223,7 +223,8 @@ def _sizes(systems: Sequence[AnySystem], library: Library) -> str:
         different = f"{row.difference}|{row.difference:.1e}" if row and row.difference is not None else "1|"
         rings = ", ".join(row.rings) if row else ""
         name, licence = f'<code class="nowrap">{system.name}</code>', _whole(system.meta.license)
-        lines.append([name, count, _whole(_tokens(system)), licence, _whole(rings), different, _whole(row.reference if row else "")])
+        reference = _whole(row.reference if row else "")
+        lines.append([name, count, _whole(_tokens(system)), licence, _whole(rings), different, reference])
     wide, high = PICTURE
     head = ["name", "parameters", f"picture of {wide} × {high}", "licence", "tests passed", "largest difference", "from"]
     return table(head, lines, numbers=(1, 5), sorts=True)

@@ -281,6 +281,7 @@ def _match(system: MatchSystem, count: Count) -> Scheme:
 
 def _dual(system: DualSystem, count: Count) -> Scheme:
     from anyvlm.dual import TextTower, Tower
+    from anyvlm.inputs.signal import Mel
 
     said, stages = _Said(system), system.stages
     lanes = []
@@ -295,8 +296,8 @@ def _dual(system: DualSystem, count: Count) -> Scheme:
                 way, eye = _picture(said, tower.policy), _eye(said, tower.encoder, total, "", done)
             case _:
                 kind, _, size = said("Other senses", name).partition(", ")
-                title, rest = phrase(tower.policy)[0], details(tower.policy)
-                way = Card(name, title, _full(rest), "other")
+                title = "mel spectrogram" if isinstance(tower.policy, Mel) else "numbers as they come"
+                way = Card(name, title, _full(details(tower.policy)), "other")
                 eye = Card("encoder", kind, _full(_weigh(total), size), "vision", done)
         pool = Card(
             "to a point", phrase(tower.pool)[0], _full(_mapped(tower.project), _mapped(getattr(tower, "spread", None))),

@@ -15,6 +15,7 @@ from anyvlm.inputs.longest import Longest, Stretched
 from anyvlm.inputs.masked import Masked
 from anyvlm.inputs.policy import ImagePolicy, Policy
 from anyvlm.inputs.tiles import AnyRes, Canvas
+from anyvlm.parts.vision.tiled import TiledViT
 
 if TYPE_CHECKING:
     from anyvlm.parts.cut import Cut
@@ -27,7 +28,9 @@ Frame = tuple[float, float, float, float]
 @dataclass(frozen=True)
 class Window:
     """One array over the picture: its place there, its size (height, width) in pixels as the encoder reads it, its patches and
-    the rows that the connector makes of them (lines, columns). `whole`: it is the whole picture beside tiles.
+    the rows that the connector makes of them (lines, columns). `whole`: it is the whole picture beside tiles. `learned`: rows
+    are those of learned queries, which lie nowhere in the picture. `tiles`: lines and columns into which the encoder itself
+    cuts the array.
     """
 
     frame: Frame
@@ -35,6 +38,8 @@ class Window:
     patches: tuple[int, int]
     rows: tuple[int, int]
     whole: bool = False
+    learned: bool = False
+    tiles: tuple[int, int] = (1, 1)
 
 
 def windows(policy: Policy, encoder: Encoder, connector: Connector | None, cut: Cut) -> tuple[Window, ...]:
@@ -48,9 +53,13 @@ def windows(policy: Policy, encoder: Encoder, connector: Connector | None, cut: 
     out = []
     for n, (frame, size) in enumerate(zip(frames, cut.sizes, strict=True)):
         patches = encoder.grid(*size)
-        rows = encoder.rows(patches) if connector is None else connector.count(encoder.rows(patches))
+        seen = encoder.rows(patches)
+        rows = seen if connector is None else connector.count(seen)
         alone = cut.tiles > 0 and len(frames) > cut.tiles and n == (len(frames) - 1 if cut.last else 0)
-        out.append(Window(frame, size, patches[1:], rows[1:], alone))
+        learned = rows != seen and rows[1] == 1 < rows[2]
+        side = encoder.tile if isinstance(encoder, TiledViT) else max(size)
+        own = -(-size[0] // side), -(-size[1] // side)
+        out.append(Window(frame, size, patches[1:], rows[1:], alone, learned, own))
     return tuple(out)
 
 

@@ -16,7 +16,7 @@ _LABEL, _TITLE, _LINE = 12.5, 17, 14  # sizes of text
 _PAD, _STEP = 13, 18.5  # inside a card; from line to line
 _PIP = 17  # side of a stage's square
 _GAP = 30  # between columns
-_STACK = 62  # width of a stack of layers
+_STACK = 66  # width of a stack of layers
 _WIDER, _BOLDER = 1.1, 1.22  # the widest common typeface (DejaVu), and its bold, against what `measure` says
 _EDGES = {"trained": "connector", "lora": "connector", "partly": "connector", "frozen": "vision"}
 _FILLS = {"trained": "trained", "lora": "frozen", "partly": "trained", "frozen": "frozen"}
@@ -154,7 +154,7 @@ class _Sheet:
                     at = foot - layer * step
                     thick = min(max(step * 0.4, 3), 6)
                     self.out.rect(left - 7, at - thick / 2, wide + 10, thick, mark.kind, round=1.5)
-            self.out.text(left + wide / 2, foot + 15, f"{depth} {name}".strip(), 13, fill="soft", anchor="middle")
+            self.out.text(left + wide / 2, foot + 15, f"{depth} {name}".strip(), 12, fill="soft", anchor="middle")
 
     def _memory(self, body: Body, left: float, entry: float, x: float, y: float, width: float, height: float) -> None:
         """The way of rows beside the sequence to the layers that read them."""

@@ -18,9 +18,9 @@ _PHRASES = {
     "ViT": "ViT",
     "AlphaViT": "ViT with a channel for alpha",
     "UncertainViT": "ViT with a token of uncertainty",
-    "BucketedViT": "ViT that looks places up by share, for any size",
-    "NativeViT": "ViT with rotary places, for any size",
-    "AxialViT": "ViT with rotary places by line and column",
+    "BucketedViT": "ViT whose learned positions are looked up by share, for any size",
+    "NativeViT": "ViT with rotary positions, for any size",
+    "AxialViT": "ViT with rotary positions by line and column",
     "AimViT": "ViT without class token (AIM)",
     "NativeAimViT": "ViT without class token (AIM), for any size",
     "EvaViT": "EVA's ViT",
@@ -34,6 +34,10 @@ _PHRASES = {
     "Patches": "none: a patch's pixels go straight in",
     "VQGAN": "VQ-GAN: a picture as {vocab} kinds of codes, {width} wide",
     "Bridged": "{encoder} beside {connector}",
+    "ConvNeXt": "ConvNeXt: convolutions of 7 × 7",
+    "GatedViT": "ViT with a gated block before each of its last {gated}",
+    "AdaptedViT": "ViT with an adapter beside every block",
+    "SecondsBert": "BERT over features of a video's seconds",
     # connectors
     "Projector": "MLP of {depth} layers",
     "GatedProjector": "linear layer, norm, {act}, then {ffn}",
@@ -56,14 +60,18 @@ _PHRASES = {
     # language models
     "Decoder": "decoder",
     "AlibiDecoder": "decoder with ALiBi",
-    "RelativeDecoder": "decoder with relative places",
+    "RelativeDecoder": "decoder with relative positions",
     "Magneto": "decoder with sub-norms (Magneto)",
-    "OPT": "decoder with a table of places (OPT)",
+    "OPT": "decoder with learned positions (OPT)",
     "T5": "encoder-decoder: {encoder_depth} layers read, {depth} write",
     "GroundedDecoder": "decoder that reads the picture in every layer",
     "GroundedAnswerer": "a reader of question and picture, and a decoder that reads what it made of them",
     "GroundedText": "BERT that can read the picture in every layer",
+    "Captioner": "decoder that reads the picture in every layer, without biases in attention",
     "TextTransformer": "transformer",
+    "DecoderText": "decoder without its causal mask and its head",
+    "TurningText": "BERT with rotary positions",
+    "HybridText": "convolutions over {side} tokens, then a transformer",
     "BertText": "BERT",
     # parts of blocks
     "MLP": "MLP {hidden} wide, {act}",
@@ -76,24 +84,41 @@ _PHRASES = {
     "RMSNorm": "RMSNorm",
     "HeadNorm": "a LayerNorm for each head",
     "Rope": "rotary, base {theta}",
+    "rope.Linear": "divided by {factor}",
+    "Llama3": "long wavelengths stretched {factor} times (Llama 3)",
+    "LongRope": "a factor for each frequency (LongRope)",
+    "Yarn": "stretched {factor} times (YaRN)",
     "ByKind": "weights of their own for tokens of {kinds}: {of}",
     "GatedCross": "gated cross-attention before {layers}",
     # pools, maps, contrasts
     "Pick": "the {row} row",
+    "Rest": "the mean of all rows but the first",
+    "MeanBehind": "the mean of the rows behind the first {skip}",
+    "NormedMean": "the mean of all rows, normed",
+    "LatentPool": "rows look at {latents} learned vectors, then the mean",
+    "CentredLook": "a learned query looks at all rows, centred",
+    "Tanh": "the first row through a layer and tanh",
+    "headed.Projector": "the first row through 3 layers, {hidden} wide inside",
+    "TwoLinear": "two linear maps, {ratio} times as wide between",
     "FirstAndMean": "the first row beside the mean of the others",
     "Probe": "a learned query looks at all rows (MAP)",
     "MeanProbe": "the mean looks at all rows",
     "Glance": "{heads} learned weightings of the rows",
     "Look": "a learned query looks at all rows",
     "Linear": "linear map",
+    "uncertain.Spread": "variances",
+    "RowSpread": "variances from row {row}",
+    "MeanSpread": "variances from the point",
     "Star": "two maps multiplied (Star)",
     "Adapter": "{depth} residual blocks",
     "Softmax": "softmax over the batch (InfoNCE)",
     "Sigmoid": "sigmoid for every pair",
+    "Dot": "softmax over products of vectors as they are",
+    "OneWay": "softmax in one direction",
+    "HardNegatives": "softmax in which likely negatives weigh more",
+    "Several": "softmax spread over items of one number",
     "MeanSigmoid": "sigmoid, mean over pairs",
     "Conditioned": "sigmoid over the picture as each text sees it",
-    "RowSpread": "log variances from a row of their own",
-    "MeanSpread": "log variances from its vector",
     "Probabilistic": "sigmoid over points with variances",
     # pictures made, places written, videos sampled
     "OwnTables": "{coder}, with an embedding and a head of its own",
@@ -106,9 +131,6 @@ _PHRASES = {
     "Spread": "{most} frames over the whole video",
     "Paced": "{fps} frames a second, {least} to {most}",
     "Skimmed": "{fps} frames a second, at most {most}",
-    # sounds and sensors
-    "Mel": "mel spectrogram",
-    "Given": "arrays as they come",
 }
 _ACTS = {
     "quick_gelu": "quick GELU", "gelu": "GELU", "gelu_tanh": "GELU (tanh)", "silu": "SiLU", "relu": "ReLU", "relu2": "ReLU²",
@@ -119,15 +141,21 @@ _FIELDS = {"kv_heads": "heads for keys and values", "eps": "epsilon", "act": "ac
 def phrase(spec: Spec) -> tuple[str, set[str]]:
     """The phrase of a spec, and the fields that it tells. Without one the class's own name."""
     for cls in type(spec).__mro__:
-        if (words := _PHRASES.get(cls.__name__)) is not None:
-            names = {name for _, name, _, _ in Formatter().parse(words) if name}
+        words = _words(cls) or ""
+        names = {name for _, name, _, _ in Formatter().parse(words) if name}
+        if words and all(hasattr(spec, name) for name in names):
             return words.format_map({name: value(getattr(spec, name)) for name in names}), names
     return type(spec).__name__, set()
 
 
 def has_phrase(spec: Spec) -> bool:
     """Whether it, or a class it extends, has one."""
-    return any(cls.__name__ in _PHRASES for cls in type(spec).__mro__)
+    return any(_words(cls) is not None for cls in type(spec).__mro__)
+
+
+def _words(cls: type) -> str | None:
+    """By class, with its file where two files have classes of one name."""
+    return _PHRASES.get(f"{cls.__module__.rpartition('.')[2]}.{cls.__name__}", _PHRASES.get(cls.__name__))
 
 
 def details(spec: Spec, elsewhere: Iterable[str] = ()) -> str:

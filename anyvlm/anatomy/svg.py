@@ -45,7 +45,7 @@ _WIDTHS = (
     63, 60, 60, 27, 41, 27, 42, 45, 31, 54, 56, 52, 56, 53, 35, 56, 55, 24, 24, 51, 24, 88, 55, 57, 56, 57, 34, 52,
     33, 55, 48, 75, 50, 47, 50, 34, 24, 34, 68,
 )  # fmt: skip
-_SLACK = 1.06  # Arial and Segoe UI are a little wider, and so is bold
+_SLACK = 1.17  # Arial and Segoe UI are a little wider, bold and DejaVu Sans more
 
 
 def measure(words: str, size: float) -> float:
@@ -122,6 +122,11 @@ class Drawing:
         ends = {"stroke-linejoin": "round", "stroke-linecap": "round"}
         self._add("path", {"d": steps} | ends | _paint(fill, stroke, thick, dash, fade), title=title)
 
+    def lines(self, pieces: Sequence[tuple[Point, Point]], stroke: str = "line", *, thick: float = 1, fade: float = 1) -> None:
+        """Many straight lines as one shape."""
+        steps = "".join(f"M{_number(a)} {_number(b)}L{_number(c)} {_number(d)}" for (a, b), (c, d) in pieces)
+        self._add("path", {"d": steps} | _paint("none", stroke, thick, "", fade))
+
     def arrow(self, points: Sequence[Point], stroke: str = "soft", *, thick: float = 1.5, head: float = 6) -> None:
         """Straight pieces with a head at the last point; the last piece runs along an axis or at any angle."""
         (x0, y0), (x1, y1) = points[-2:]
@@ -138,7 +143,7 @@ class Drawing:
         bold: bool = False, room: float | None = None, turn: float = 0,
     ) -> None:  # fmt: skip
         """One line whose baseline is at `y`. `room`: cut to that width. `turn`: degrees about its place."""
-        shown = words if room is None else fitted(words, room, size)
+        shown = words if room is None else fitted(words, room, size * 1.07 if bold else size)
         if shown:
             place: dict[str, str | float] = {"x": x, "y": y, "font-size": size, "fill": fill, "text-anchor": anchor}
             place |= {"font-weight": "600"} if bold else {}
@@ -160,9 +165,18 @@ class Drawing:
         place = (("x", x), ("y", y), ("width", other.width), ("height", other.height), ("overflow", "hidden"))
         self.elements.append(_Element("svg", place, inside=tuple(other.elements)))
 
+    def define(self, name: str, other: Drawing) -> None:
+        """Keep another drawing under a name, to be shown by `show` as often as wanted; in a page also by other drawings."""
+        self.elements.append(_Element("defs", (), inside=(_Element("g", (("id", name),), inside=tuple(other.elements)),)))
+
+    def show(self, name: str, x: float, y: float, across: float, down: float, *, fade: float = 1) -> None:
+        """What was defined under a name, its corner at (x, y), scaled."""
+        move = f"translate({_number(x)} {_number(y)}) scale({across:.6f} {down:.6f})"
+        self._add("use", {"href": f"#{name}", "transform": move} | ({"opacity": fade} if fade < 1 else {}))
+
     def inline(self) -> str:
-        """For a page that defines the palette (`variables`) and scales the drawing to its column."""
-        return self._svg(None, f'style="width:100%;height:auto;max-width:{_number(self.width)}px"')
+        """For a page that defines the palette (`variables`); it fills its column."""
+        return self._svg(None, 'style="width:100%;height:auto;display:block"')
 
     def file(self, theme: Theme = LIGHT) -> str:
         """A file of its own, with colours written out and paper behind it."""

@@ -27,10 +27,17 @@ GROUPS = (
     "Prompt", "Output", "Training", "Weights",
 )  # fmt: skip
 """In the order in which they are told."""
+SUMMARY = "in a line"
 DETAILS = "details"
 """Label of what the other facts of a group leave out."""
 _LETTERS = {192: "Ti", 384: "S", 768: "B", 1024: "L", 1152: "So400m", 1280: "H", 1408: "g", 1664: "bigG", 1792: "E"}
 _MEANS = {(0.48145466, 0.4578275, 0.40821073): "CLIP's", (0.5, 0.5, 0.5): "a half", (0.485, 0.456, 0.406): "ImageNet's"}
+_TOLD = (
+    "name", "meta", "lm", "streams", "template", "added", "placeholder", "attention", "boxes", "masks", "painting", "tokenizer",
+    "checkpoints", "fresh", "stages", "towers", "shared", "contrasts", "policy", "encoder", "text", "wording", "captioner",
+    "temperature",
+)  # fmt: skip
+"""Fields of systems of which all is told by some fact; what a system has besides is told as it stands."""
 _FITS = {
     "stretch": "stretched", "crop": "resized and cropped at the centre", "pad": "padded to a square and resized",
     "keep": "shrunk to fit, proportions kept", "corner": "shrunk to fit, in the corner of a canvas",
@@ -66,8 +73,9 @@ def facts(system: AnySystem) -> tuple[Fact, ...]:
         case MatchSystem():
             told += _match(system)
         case _:
-            told += [*_policy(system.policy), *_encoder(system.encoder)]
+            told += [*_policy(system.policy), *_encoder(system.encoder), *_stages(getattr(system, "stages", ()))]
     told += _weights(system)
+    told.append(("Output", "besides", details(system, _TOLD)))
     return tuple(Fact(*each) for each in told if each[2])
 
 
@@ -77,7 +85,7 @@ def _origin(system: AnySystem) -> Iterator[tuple[str, str, str]]:
     yield "Origin", "paper", f"arXiv {meta.paper}" if meta.paper[:4].isdecimal() else meta.paper
     yield "Origin", "licence", meta.license
     yield "Origin", "family", meta.family
-    yield "Origin", "in a line", meta.summary
+    yield "Origin", SUMMARY, meta.summary
 
 
 def _system(system: System) -> Iterator[tuple[str, str, str]]:
@@ -195,12 +203,13 @@ def _tile(one: ImagePolicy) -> str:
 
 def _film(film: Film) -> Iterator[tuple[str, str, str]]:
     yield "Video", "frames", phrase(film.sampler)[0]
-    yield "Video", "a frame becomes", pixels(film.policy)[0]
-    yield "Video", DETAILS, details(film)
+    words, told = pixels(film.policy)
+    yield "Video", "a frame becomes", words
+    yield "Video", DETAILS, "; ".join(filter(None, (details(film, ("policy",)), details(film.policy, told))))
 
 
 def _encoder(encoder: Encoder) -> Iterator[tuple[str, str, str]]:
-    told = ("width", "depth", "widths", "depths", "heads", "patch", "layers")
+    told: tuple[str, ...] = ("width", "depth", "widths", "depths", "heads", "patch", "layers")
     yield "Vision encoder", "design", _design(encoder)
     yield "Vision encoder", "kind", phrase(encoder)[0]
     yield "Vision encoder", "size", _size(encoder)
@@ -218,8 +227,9 @@ def _design(encoder: Spec) -> str:
     inner = getattr(encoder, "encoder", None)
     if inner is not None:
         return known(inner) or phrase(inner)[0]
-    letter = _LETTERS.get(getattr(encoder, "width", 0) or 0)
-    return f"ViT-{letter}/{getattr(encoder, 'patch', '')}" if letter and getattr(encoder, "heads", 0) else ""
+    width: object = getattr(encoder, "width", None)
+    letter = _LETTERS.get(width) if isinstance(width, int) else None
+    return f"ViT-{letter}/{getattr(encoder, 'patch', '')}" if letter and hasattr(encoder, "heads") else ""
 
 
 def _size(spec: Spec) -> str:
@@ -278,7 +288,8 @@ def _feed(lm: LanguageModel) -> str:
         hidden, act = getattr(lm, "hidden", None), getattr(lm, "act", "")
         return f"MLP {value(hidden)} wide, {value(act)}" if hidden else ""
     words = [phrase(ffn)[0], *(rest for each in (ffn,) if (rest := details(each)))]
-    return "; ".join([*words, *(_sentence(swap) for swap in getattr(lm, "swaps", ()))])
+    swaps = [": ".join(filter(None, (_sentence(swap), details(swap)))) for swap in getattr(lm, "swaps", ())]
+    return "; ".join([*words, *swaps])
 
 
 def _positions(lm: LanguageModel) -> str:
@@ -306,34 +317,34 @@ def _prompt(system: System) -> str:
 def _stages(stages: tuple[Stage, ...]) -> Iterator[tuple[str, str, str]]:
     for n, stage in enumerate(stages, 1):
         yield "Training", f"stage {n}", stage_words(stage)
-        said = ("name", "train", "data", "lr", "batch", "epochs", "steps", "lora", "note")
+        said = ("name", "data", "lr", "batch", "epochs", "steps", "note")
         yield "Training", f"stage {n}, {DETAILS}", "; ".join(filter(None, (stage.note, details(stage, said))))
 
 
 def stage_words(stage: Stage) -> str:
     """What moves, on what, how long."""
     numbers = [
-        f"rate {stage.lr:g}" if stage.lr is not None else "",
+        f"rate {f'{stage.lr:g}'.replace('e-0', 'e-')}" if stage.lr is not None else "",
         f"batch {stage.batch:,}" if stage.batch else "",
         f"{stage.epochs:g} epoch{'s' * (stage.epochs != 1)}" if stage.epochs else "",
         f"{stage.steps:,} steps" if stage.steps else "",
     ]
-    moved = ", ".join(map(_part, stage.train)) or "nothing whole"
+    moved = ", ".join(dict.fromkeys(map(_part, stage.train))) or "nothing whole"
     if stage.lora:
-        moved += f", LoRA of rank {stage.lora.rank} on {', '.join(map(_part, stage.lora.on))}"
+        moved += f", LoRA of rank {stage.lora.rank} on {', '.join(dict.fromkeys(map(_part, stage.lora.on)))}"
     data = f"on {', '.join(stage.data)}" if stage.data else ""
     return "; ".join(filter(None, (f"{stage.name}: trains {moved}", data, *numbers)))
 
 
 def _part(pattern: str) -> str:
-    """"connectors.*" -> connector."""
+    """"connectors.*" -> connector, "connectors.image.queries" -> parts of the connector."""
     names = {"connectors": "connector", "encoders": "encoder", "encoder": "encoder", "joins": "stitching"}
     names |= {"lm": "language model"}
     head, _, rest = pattern.partition(".")
-    inner = {"*": "", "inserts.*": "inserted layers", "blocks.*": "layers of the language model"}.get(rest)
-    if inner is None or head not in names:
+    if head not in names:
         return "everything" if pattern == "*" else pattern
-    return inner or names[head]
+    wholes = {"*": names[head], "inserts.*": "inserted layers", "blocks.*": "layers of the language model"}
+    return wholes.get(rest, f"parts of the {names[head]}")
 
 
 def _sentence(spec: Spec) -> str:
@@ -367,6 +378,7 @@ def _dual(system: DualSystem) -> Iterator[tuple[str, str, str]]:
         label = f"{name}, " if group == "Other senses" else ""
         pool = [tower.pool, *((tower.project,) if tower.project is not None else ())]
         yield group, f"{label}to a point", "; ".join(f"{phrase(part)[0]} {details(part)}".strip() for part in pool)
+        yield group, f"{label}besides", details(tower, ("policy", "encoder", "pool", "project", "spread"))
         if (spread := getattr(tower, "spread", None)) is not None:
             yield group, f"{label}uncertainty", f"{phrase(spread)[0]} {details(spread)}"
     yield "Fusion", "how", f"none: towers meet in a space of {system.shared:,} dimensions, likeness is cosine"
