@@ -13,7 +13,7 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
-from anyvlm import catalogue, registry
+from anyvlm import registry
 from anyvlm.anatomy.diagram import diagram
 from anyvlm.anatomy.words import DETAILS, GROUPS, facts, stage_words
 from anyvlm.catalogue import PARTS, Entry, Standing
@@ -21,7 +21,7 @@ from anyvlm.cli._words import by, link, short
 from anyvlm.cli.diagram import counted
 from anyvlm.dual import DualSystem, Tower
 from anyvlm.inputs.messages import ask
-from anyvlm.ledger import Row, rows
+from anyvlm.ledger import RINGS, Row, rows
 from anyvlm.match import AnySystem, MatchSystem
 from anyvlm.system import System
 from docs.mechanisms import Mechanism
@@ -189,8 +189,7 @@ def _built(systems: Sequence[AnySystem], library: Library) -> str:
 
 def _lead(systems: Sequence[AnySystem], library: Library) -> AnySystem:
     """The one in the middle of those that have passed the outermost ring."""
-    rings = catalogue.ledger.RINGS
-    ranks = {s.name: (("", *rings).index(library.known[s.name].ring) if s.name in library.known else 0) for s in systems}
+    ranks = {s.name: (("", *RINGS).index(library.known[s.name].ring) if s.name in library.known else 0) for s in systems}
     best = [system for system in systems if ranks[system.name] == max(ranks.values())]
     return best[(len(best) - 1) // 2]
 
@@ -395,7 +394,7 @@ def ledger_page(library: Library) -> str:
         "tiny twin, manifest of all names and shapes, parity with a reference class, golden values of the authors' code, "
         "behaviour on real data. The difference is the largest seen in any comparison.</p>"
         '<div class="filters"><input type="search" data-q placeholder="Search" aria-label="Search">'
-        f'{_select("ring", catalogue.ledger.RINGS)}<span class="soft" data-n></span></div>'
+        f'{_select("ring", RINGS)}<span class="soft" data-n></span></div>'
         f'<div class="wide"><table><thead><tr>{cells_}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>',
         at="ledger.html", scripts=FILTER + SORT,
     )  # fmt: skip
