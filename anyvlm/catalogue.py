@@ -82,6 +82,6 @@ def standings(systems: Iterable[ledger.Row] | None = None) -> tuple[Standing, ..
 
 
 _REST = Entry(
-    name=PARTS, title="encoders and language models alone", paper="", year=0, kind="part", family=PARTS,
+    name=PARTS, title="Encoders and language models alone", paper="", year=0, kind="part", family=PARTS,
     inputs=(), outputs=(), repo="", size="", instead="",
 )  # fmt: skip

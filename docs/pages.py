@@ -146,7 +146,7 @@ def _entry(entry: Entry) -> str:
 
 def _absent(row: Standing, library: Library) -> str:
     entry = row.entry
-    said = _code(f"There is no model here: {entry.instead}.") if entry.instead else "It is planned, and not built yet."
+    said = _code(f"It is not a model. Instead: {entry.instead}.") if entry.instead else "It is planned, and not built yet."
     size = f" The smallest released model is {escape(entry.size)}." if entry.size else ""
     near = [each for each in library.rows if each.systems and each.entry.family == entry.family][:12]
     links = ", ".join(library.link(each.entry.name, escape(each.entry.title), "../") for each in near)
@@ -221,12 +221,12 @@ def _sizes(systems: Sequence[AnySystem], library: Library) -> str:
         count = f"{row.parameters}|{short(row.parameters)}" if row else "0|"
         different = f"{row.difference}|{row.difference:.1e}" if row and row.difference is not None else "1|"
         rings = ", ".join(row.rings) if row else ""
-        name, licence = f'<code class="nowrap">{system.name}</code>', _whole(system.meta.license)
-        reference = _whole(row.reference if row else "")
+        name, licence = f'<code class="nowrap">{system.name}</code>', escape(system.meta.license)
+        reference = escape(row.reference) if row else ""
         lines.append([name, count, _whole(_tokens(system)), licence, _whole(rings), different, reference])
     wide, high = PICTURE
     head = ["name", "parameters", f"picture of {wide} × {high}", "licence", "tests passed", "largest difference", "from"]
-    return table(head, lines, numbers=(1, 5), sorts=True)
+    return table(head, lines, numbers=(1, 5), sorts=True, style="sizes")
 
 
 def _whole(words: str) -> str:

@@ -55,7 +55,7 @@ input[type=search]{{flex:1 1 16rem;max-width:28rem}}
 summary{{cursor:pointer;color:var(--link);margin:.6rem 0}}
 [hidden]{{display:none!important}}
 table.beside td{{min-width:13rem;overflow-wrap:anywhere}} table.beside b{{color:var(--soft);font-weight:600}}
-table.beside td:first-child{{min-width:10rem}}
+table.beside td:first-child{{min-width:10rem}} table.sizes td:nth-child(4),table.sizes td:last-child{{min-width:8.5rem}}
 @media (max-width:640px){{
 body{{font-size:15px}} h1{{font-size:1.6rem}} .narrow{{display:none}} main{{padding:.6rem .9rem 3rem}}
 table.facts th{{width:auto;padding-right:.7rem;white-space:normal}} header div{{padding:.6rem .9rem}}

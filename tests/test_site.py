@@ -43,7 +43,7 @@ def test_a_built_row(site: dict[str, str]) -> None:
 
 def test_rows_that_are_not_built(site: dict[str, str]) -> None:
     assert "planned, and not built yet" in site["rows/glip.html"]
-    assert "There is no model here: a remote service" in site["rows/gpt-4v.html"]
+    assert "It is not a model. Instead: a client for the service" in site["rows/gpt-4v.html"]
 
 
 def test_the_index_has_every_row(site: dict[str, str]) -> None:
