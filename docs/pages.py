@@ -225,7 +225,7 @@ def _sizes(systems: Sequence[AnySystem], library: Library) -> str:
         reference = escape(row.reference) if row else ""
         lines.append([name, count, _whole(_tokens(system)), licence, _whole(rings), different, reference])
     wide, high = PICTURE
-    head = ["name", "parameters", f"picture of {wide} × {high}", "licence", "tests passed", "largest difference", "from"]
+    head = ["name", "parameters", f"picture of {wide} × {high}", "licence", "tests passed", "difference", "from"]
     return table(head, lines, numbers=(1, 5), sorts=True, style="sizes")
 
 

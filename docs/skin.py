@@ -19,11 +19,11 @@ CSS = f"""
 html{{-webkit-text-size-adjust:100%;scroll-behavior:smooth}}
 body{{margin:0;background:var(--paper);color:var(--ink);font:16px/1.55 {FONT}}}
 header{{border-bottom:1px solid var(--line);background:var(--panel)}}
-header div{{max-width:1240px;margin:auto;padding:.7rem 1.25rem;display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;
+header div{{max-width:1320px;margin:auto;padding:.7rem 1.25rem;display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;
 align-items:baseline}}
 header b{{font-size:1.15rem;margin-right:.6rem}} header b a{{color:var(--ink)}}
 header a[aria-current]{{color:var(--ink);font-weight:600}}
-main{{max-width:1240px;margin:auto;padding:1rem 1.25rem 4rem}}
+main{{max-width:1320px;margin:auto;padding:1rem 1.25rem 4rem}}
 a{{color:var(--link);text-decoration:none}} a:hover{{text-decoration:underline}}
 h1{{font-size:2rem;line-height:1.2;margin:.8rem 0 .4rem}} h2{{font-size:1.3rem;margin:2.2rem 0 .6rem}}
 h3{{font-size:1.05rem;margin:1.4rem 0 .4rem}}
