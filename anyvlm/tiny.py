@@ -52,6 +52,7 @@ from anyvlm.parts.vision.axial import AxialViT
 from anyvlm.parts.vision.bridged import Bridged
 from anyvlm.parts.vision.eva import EvaViT
 from anyvlm.parts.vision.fastvit import FastViT
+from anyvlm.parts.vision.gated import GatedViT
 from anyvlm.parts.vision.native import NativeViT
 from anyvlm.parts.vision.nfnet import NFNet
 from anyvlm.parts.vision.resnet import ResNet
@@ -269,6 +270,9 @@ def _film(film: Film, patch: int) -> Film:
 
 def _encoder(encoder: Encoder) -> Encoder:
     match encoder:
+        case GatedViT():
+            small = {"ffn__hidden": HIDDEN, "gate_ffn__hidden": HIDDEN}
+            return encoder.but(width=WIDTH, heads=WIDTH // HEAD, size=SIDE * encoder.patch, **small)
         case ViT():
             return encoder.but(width=WIDTH, heads=WIDTH // HEAD, size=SIDE * encoder.patch, ffn__hidden=HIDDEN)
         case TiledViT():

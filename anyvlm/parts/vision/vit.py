@@ -130,8 +130,8 @@ class ViTEncoder(nn.Module):
         if spec.pre_norm:
             x = self.norm_pre(x)
         states = [x]
-        for block in self.blocks[: spec.runs]:
-            x = block(x)
+        for layer in range(spec.runs):
+            x = self.through(layer, x)
             states.append(x)
         if spec.layers:
             x = torch.cat([states[layer if layer >= 0 else spec.depth + 1 + layer] for layer in spec.layers], -1)
@@ -139,6 +139,11 @@ class ViTEncoder(nn.Module):
             x = self.norm(x)
         rows: Tensor = x[:, int(spec.cls and not spec.keep_cls) + spec.skip :]
         return rows.reshape(len(x_BnC), -1, spec.out)
+
+    def through(self, layer: int, x_BnD: Tensor) -> Tensor:
+        """The rows after a block."""
+        out: Tensor = self.blocks[layer](x_BnD)
+        return out
 
     def positions(self, h: int, w: int) -> Tensor:
         """Position table for a grid of h x w patches, interpolated where it was learned for another."""
