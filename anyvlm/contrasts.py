@@ -1,4 +1,5 @@
-"""Contrasts that read more of a tower than its point: rows (FLAIR), and how sure it is (ProLIP).
+"""Contrasts beside CLIP's and SigLIP's: one direction (CiT), a mean of pairs (SAIL); those that read more of a tower than its
+point: rows (FLAIR), and how sure it is (ProLIP).
 
 Shape letters: A pictures, K captions of each, J texts, R rows of a picture, B pairs, E width of the shared space.
 """
@@ -12,10 +13,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from anyvlm.dual import Look, Sigmoid, SigmoidModule
+from anyvlm.dual import Look, Sigmoid, SigmoidModule, Softmax, SoftmaxModule
 from anyvlm.errors import InputError
-from anyvlm.parts.chunked import sigmoid
+from anyvlm.parts.chunked import one_way, sigmoid
 from anyvlm.parts.conditioned import ConditionedPool
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneWay(Softmax):
+    """A softmax whose loss is of one direction: each `a` looks for its partner among all `b` (CiT, 2301.02241)."""
+
+    def build(self) -> OneWayModule:
+        """The module."""
+        return OneWayModule(self)
+
+
+class OneWayModule(SoftmaxModule):
+    """Parameters: scale."""
+
+    def loss(self, a_BE: Tensor, b_BE: Tensor) -> Tensor:
+        """Of pictures among texts, where `a` are pictures."""
+        return one_way(a_BE, b_BE, self.scale.exp())
 
 
 @dataclass(frozen=True, kw_only=True)

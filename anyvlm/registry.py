@@ -63,6 +63,8 @@ SYSTEMS = {
     "chinese-clip-vit-h-14": "chinese_clip:CHINESE_CLIP_H_14",
     "chinese-clip-vit-l-14": "chinese_clip:CHINESE_CLIP_L_14",
     "chinese-clip-vit-l-14-336": "chinese_clip:CHINESE_CLIP_L_14_336",
+    "cit-moco-b-16-yfcc100m": "cit:CIT_YFCC100M",
+    "cit-moco-b-16-yfcc15m": "cit:CIT_YFCC15M",
     "clip-rn101": "clip:CLIP_RN101",
     "clip-rn50": "clip:CLIP_RN50",
     "clip-rn50x16": "clip:CLIP_RN50X16",

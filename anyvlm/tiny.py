@@ -35,6 +35,7 @@ from anyvlm.parts.connect.stem import Stem
 from anyvlm.parts.connect.vocabulary import Vocabulary
 from anyvlm.parts.features import Connector, Encoder
 from anyvlm.parts.grounded import GroundedAnswerer, GroundedDecoder, GroundedText
+from anyvlm.parts.headed import Projector
 from anyvlm.parts.insert.gated import GatedCross
 from anyvlm.parts.language import LanguageModel
 from anyvlm.parts.lm import Decoder, Swap
@@ -143,6 +144,8 @@ def _pool(pool: Pool) -> Pool:
             return pool.but(heads=WIDTH // HEAD, rows=SIDE**2)
         case Glance():
             return pool.but(heads=2, hidden=HIDDEN)
+        case Projector():
+            return pool.but(hidden=HIDDEN, last=WIDTH)
     return pool
 
 

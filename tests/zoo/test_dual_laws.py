@@ -14,7 +14,7 @@ from torch import Tensor
 
 import anyvlm
 from anyvlm import registry
-from anyvlm.contrasts import ConditionedModule, ProbabilisticModule, uncertainty
+from anyvlm.contrasts import ConditionedModule, MeanSigmoidModule, OneWayModule, ProbabilisticModule, uncertainty
 from anyvlm.dual import Dual, DualSystem, Look, Sigmoid, SignalTower, Tower
 from anyvlm.errors import InputError, SpecError
 from anyvlm.generate import model
@@ -126,7 +126,9 @@ def reference(contrast: torch.nn.Module, first: Look, second: Look) -> Tensor:
         sure = uncertainty(first)[:, None] + uncertainty(second)
         return pairs(z - contrast.scale.exp() * sure / 2) + contrast.between(first, second) - contrast.pairwise(first, second)
     if isinstance(contrast.spec, Sigmoid):
-        return pairs(z)
+        return pairs(z) / (len(a) if isinstance(contrast, MeanSigmoidModule) else 1)
+    if isinstance(contrast, OneWayModule):
+        return F.cross_entropy(z, same)
     return (F.cross_entropy(z, same) + F.cross_entropy(z.T, same)) / 2
 
 

@@ -1,4 +1,4 @@
-"""REACT equals microsoft/react at a1a796f (its fork of open_clip, `transformer.py`), run outside the repository on tiny weights."""
+"""REACT equals microsoft/react at a1a796f (its fork of open_clip), run outside the repository on tiny random weights."""
 
 from __future__ import annotations
 
