@@ -39,10 +39,7 @@ class TanhModule(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Projector(Pool):
-    """The first row through three layers, `hidden` wide inside; each is normed over the batch, the last without gains (MoCo v3).
-
-    Running statistics follow the batches whenever the module is in training, whatever is frozen.
-    """
+    """The first row through three layers, `hidden` wide inside, each normed over the batch, the last without gains (MoCo v3)."""
 
     hidden: int = 4096
     last: int = 256
@@ -82,4 +79,5 @@ class PlainBatchNorm(nn.Module):
 
     def forward(self, x_BD: Tensor) -> Tensor:
         """Vectors."""
-        return F.batch_norm(x_BD, self.mean.detach(), self.var.detach(), None, None, self.training, MOMENTUM, EPS)
+        follow = self.training and self.mean.requires_grad
+        return F.batch_norm(x_BD, self.mean.detach(), self.var.detach(), None, None, follow, MOMENTUM, EPS)

@@ -43,8 +43,8 @@ def curated_batches(
     """Batches of `size` samples; before each `every` of them the names and the raw samples are read anew by the text tower.
 
     `raw`: batches of samples as they come; `caption`: the text of one; `names`: what the model shall know, such as classes.
-    Take a batch, train on it, take the next. Ends with the stream, the rest in batches that may be smaller. Raises SpecError for
-    a stream that does not fill a single batch.
+    Take a batch, train on it, take the next. Ends with the stream, the rest in batches that may be smaller. Raises SpecError
+    where nothing was chosen.
     """
     done = False
     while True:

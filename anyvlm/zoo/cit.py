@@ -1,7 +1,7 @@
 """CiT (2301.02241): a frozen MoCo v3 and a BERT that learns to choose its own training pairs (`anyvlm.train.curation`).
 
-Numbers: facebookresearch/CiT 5caecad `configs.py`, `run_configs.py`, `weights.py`, `losses.py`, `main.py`. Its weights are files
-of the authors' own server, which is no source here: unpack one and name it. The stages are the presets of what is trained.
+Numbers: facebookresearch/CiT 5caecad `configs.py`, `run_configs.py`, `weights.py`, `main.py`. Its weights are files of the
+authors' own server, which is no source here: unpack one and name it. The stages are the presets of what is trained.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from anyvlm.weights.sources import Directory, Hub
 
 SIMCSE = Hub(repo="princeton-nlp/unsup-simcse-bert-base-uncased")
 HEADS = ("towers.image.project.*", "towers.text.*", "contrasts.0.scale")
-STATISTICS = ("towers.image.pool.norms.*.mean", "towers.image.pool.norms.*.var")  # they follow the batches, even frozen
+STATISTICS = ("towers.image.pool.norms.*.mean", "towers.image.pool.norms.*.var")  # in the authors' code they follow the batches, always
 
 
 def _cit(name: str, data: str, file: str, note: str) -> DualSystem:

@@ -42,7 +42,7 @@ def stream(seed: int = 0, size: int = 400) -> Iterator[list[Pair]]:
         kinds = np.where(draw.random(size) < SHARE, draw.integers(0, len(NAMES), size), -1)
         letters, places = draw.integers(0, len(NOISE), (size, 6)), draw.integers(0, 6, size)
         yield [
-            Pair("".join(NAMES[kind] if kind >= 0 and n == place else NOISE[letter] for n, letter in enumerate(line)), int(kind))
+            Pair("".join(NAMES[kind] if kind >= 0 and n == place else NOISE[each] for n, each in enumerate(line)), int(kind))
             for line, place, kind in zip(letters, places, kinds, strict=True)
         ]
 

@@ -1,7 +1,7 @@
 """CiT equals the authors' code, run outside the repository on tiny random weights; its layout is a published class's.
 
-facebookresearch/CiT at 5caecad (`CiTCLIPVisionTextDualEncoderModel.forward`, `CiTCLIPLossGrad`), around the encoder and projector
-of facebookresearch/moco-v3 at c349e6e (`MoCo_ViT`, on timm 1.0.31).
+facebookresearch/CiT at 5caecad (`CiTCLIPVisionTextDualEncoderModel.forward`, `CiTCLIPLossGrad`), around the encoder and
+projector of facebookresearch/moco-v3 at c349e6e (`MoCo_ViT`, on timm 1.0.31).
 """
 
 from __future__ import annotations
