@@ -255,6 +255,8 @@ SYSTEMS = {
     "react-openclip-400m-b-32-locked": "react:OPEN_B_32_LOCKED",
     "redpajama-incite-base-3b": "redpajama:REDPAJAMA_BASE_3B",
     "redpajama-incite-instruct-3b": "redpajama:REDPAJAMA_INSTRUCT_3B",
+    "sail-dinov2-l-gte": "sail:SAIL_L_GTE",
+    "sail-dinov2-l-nv2": "sail:SAIL_L_NV2",
     "sharegpt4v-7b": "sharegpt4v:SHAREGPT4V_7B",
     "siglip-vit-b-16-224": "siglip:SIGLIP_B_16_224_PAIR",
     "siglip-vit-b-16-256": "siglip:SIGLIP_B_16_256_PAIR",

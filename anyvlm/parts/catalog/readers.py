@@ -1,0 +1,119 @@
+"""Sentence encoders and language models that read texts for towers: sizes and tensor names; heads trained between frozen towers.
+
+Sources: config.json and remote code of Alibaba-NLP/gte-large-en-v1.5 and nvidia/NV-Embed-v2; lezhang7/SAIL b39de67
+`model/sail_model.py`; microsoft/LLM2CLIP cba3b45 `llm2clip/eva_clip/model.py`.
+"""
+
+from __future__ import annotations
+
+from anyvlm.keys import Keys, Layout, Mount, Reshape, Rule, Transpose, moved, rename
+from anyvlm.parts.catalog.llama import LLAMA_3_1_8B, LLAMA_3_2_1B, LLAMA_3_8B, LLAMA_HF, MISTRAL_7B
+from anyvlm.parts.catalog.towers import VIT_OPEN
+from anyvlm.parts.decoder_text import reading
+from anyvlm.parts.rope import Ntk, Rope
+from anyvlm.parts.turning_text import TurningText
+
+GTE_LARGE = TurningText(
+    vocab=30528, width=1024, depth=24, heads=16, context=8192, hidden=4096,
+    rope=Rope(theta=160_000.0, scaling=Ntk(factor=2.0)),
+)  # fmt: skip
+"""gte-large-en-v1.5. Its table of turns is always the scaled one, for short texts too."""
+NV_EMBED_V2 = reading(MISTRAL_7B.but(window=None, context=32768))
+"""Mistral-7B-v0.1 that sees in both directions; without the window, which its texts of 1,024 tokens never reach."""
+LLAMA_3_8B_TEXT, LLAMA_3_1_8B_TEXT, LLAMA_3_2_1B_TEXT = map(reading, (LLAMA_3_8B, LLAMA_3_1_8B, LLAMA_3_2_1B))
+
+_TEXT = "towers.text.encoder."
+_E, _B = "encoder.layer.{}.", "blocks.{}."
+GTE = Keys(
+    rules=(
+        *rename({
+            "embeddings.word_embeddings.": "embed.", "embeddings.token_type_embeddings.weight": "kind",
+            "embeddings.LayerNorm.": "norm.", _E + "attention.qkv_proj.": _B + "qkv.", _E + "attention.o_proj.": _B + "o.",
+            _E + "attn_ln.": _B + "norm1.", _E + "mlp.up_gate_proj.": _B + "up_gate.", _E + "mlp.down_proj.": _B + "down.",
+            _E + "mlp_ln.": _B + "norm2.",
+        }),
+    ),
+    ignore=("embeddings.position_ids", "pooler.*"),
+)  # fmt: skip
+"""The remote code's NewModel, which transformers writes for its GteModel too."""
+GTE_LAYOUTS = tuple(
+    Layout(name=name, mounts=(Mount(theirs=before, ours=_TEXT, keys=GTE),), ignore=("lm_head.*", "classifier.*"))
+    for name, before in (("gte", ""), ("gte_masked", "new."))
+)
+DECODER = Keys(rules=moved(LLAMA_HF, "model.", "").rules, ignore=("lm_head.*", "*.rotary_emb.inv_freq"))
+DECODER_LAYOUTS = tuple(
+    Layout(name=name, mounts=(Mount(theirs=before, ours=_TEXT, keys=DECODER),), ignore=("lm_head.*",))
+    for name, before in (("llama", ""), ("llama_lm", "model."))
+)
+"""transformers' LlamaModel, and a LlamaForCausalLM whose head is not read."""
+
+_C = "cross_attend_blocks."
+LATENT = Keys(
+    rules=rename({
+        "latents": "latents", _C + "0.norm.": "norm1.", _C + "0.norm_context.": "norm_latents.", _C + "0.fn.to_q.": "q.",
+        _C + "0.fn.to_kv.": "kv.", _C + "0.fn.to_out.": "o.", _C + "1.norm.": "norm2.", _C + "1.fn.net.0.": "up_gate.",
+        _C + "1.fn.net.2.": "down.",
+    })
+)  # fmt: skip
+NV_EMBED_LAYOUTS = (
+    Layout(
+        name="nv_embed",
+        mounts=(
+            Mount(theirs="embedding_model.", ours=_TEXT, keys=DECODER),
+            Mount(theirs="latent_attention_model.", ours="towers.text.pool.", keys=LATENT),
+        ),
+    ),
+)
+
+# Heads ----------------------------------------------------------------------------------------------------------------
+
+_NUMBER = (Reshape(theirs=(1,), ours=()),)
+
+
+def _star(side: str, ours: str) -> dict[str, str]:
+    return {
+        f"{side}_layer_norm.": f"{ours}norm.", f"{side}_mapping_network.f1.": f"{ours}gate.",
+        f"{side}_mapping_network.f2.": f"{ours}up.", f"{side}_mapping_network.g.": f"{ours}down.",
+    }  # fmt: skip
+
+
+_SAIL = Keys(
+    rules=(
+        *rename(_star("vision", "towers.image.project.") | _star("text", "towers.text.project.")),
+        Rule(theirs=("logit_scale",), ours=("contrasts.0.scale",), ops=_NUMBER),
+        Rule(theirs=("logit_bias",), ours=("contrasts.0.bias",), ops=_NUMBER),
+    )
+)
+SAIL_LAYOUTS = tuple(
+    Layout(name=name, mounts=(Mount(theirs=before, ours="", keys=_SAIL),))
+    for name, before in (("sail", ""), ("sail_parallel", "module."))
+)
+
+_A = "towers.text.project."
+ADAPTER = Keys(
+    rules=rename(
+        {
+            f"{block}.{theirs}.": f"blocks.{block}.{ours}."
+            for block in range(4)
+            for theirs, ours in (("ln", "norm"), ("fn.0", "up"), ("fn.3", "down"))
+        }
+        | {"4.": "norm.", "5.": "map."}
+    )
+)
+"""LLM2CLIP's TextProj."""
+_ENDS = Keys(
+    rules=(
+        Rule(theirs=("visual.proj",), ours=("towers.image.project.weight",), ops=(Transpose(),)),
+        *rename({"logit_scale": "contrasts.0.scale"}),
+    )
+)
+
+
+def llm2clip_layout(name: str, eye: Mount, *more: Mount, ends: Keys = _ENDS, adapter: str = "text.text_adaptor.") -> Layout:
+    """What is trained: the vision tower `eye`, the adapter, the scale."""
+    mounts = (eye, *more, Mount(theirs=adapter, ours=_A, keys=ADAPTER), Mount(theirs="", ours="", keys=ends))
+    return Layout(name=name, mounts=mounts)
+
+
+LLM2CLIP_OPENAI = llm2clip_layout("eva_clip", Mount(theirs="visual.", ours="towers.image.encoder.", keys=VIT_OPEN))
+"""The authors' training code around a CLIP of OpenAI's shape."""
