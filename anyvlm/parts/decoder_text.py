@@ -83,7 +83,7 @@ def _mean(x_BRD: Tensor, seen_BR: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class LatentPool(Pool):
-    """Every row looks at `latents` learned vectors, then a feed-forward layer; both are added, and the rows averaged (NV-Embed).
+    """Every row looks at `latents` learned vectors, then a feed-forward layer; both are added, then the mean (NV-Embed).
 
     `head`: width of one head; `times`: how much wider the feed-forward layer is inside.
     """

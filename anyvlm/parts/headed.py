@@ -39,7 +39,7 @@ class TanhModule(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Projector(Pool):
-    """The first row through three layers, `hidden` wide inside, each normed over the batch, the last without gains (MoCo v3)."""
+    """The first row through three layers, `hidden` wide inside, each normed over the batch, the last without gains (MoCo)."""
 
     hidden: int = 4096
     last: int = 256

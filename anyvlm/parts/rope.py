@@ -76,7 +76,7 @@ class Linear(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class Ntk(Spec):
-    """Frequencies of a base `factor` times as large, all divided by factor^(2/h): the slowest is `factor` times slower (GTE)."""
+    """Frequencies of a base `factor` times as large, divided by factor^(2/h): the slowest is `factor` times slower (GTE)."""
 
     factor: float
 

@@ -22,7 +22,7 @@ from anyvlm.parts.text import TextEncoder
 
 @dataclass(frozen=True, kw_only=True)
 class TurningText(TextEncoder):
-    """Embeddings of words and of one kind of segment, normed; blocks with the norm behind the sum. All read tokens see each other.
+    """Embeddings of words and of segments, normed; blocks with the norm behind the sum. All read tokens see each other.
 
     `kinds`: so many kinds of segments have an embedding; all tokens are of the first.
     """

@@ -19,7 +19,7 @@ from anyvlm.weights.sources import Directory, Hub
 
 SIMCSE = Hub(repo="princeton-nlp/unsup-simcse-bert-base-uncased")
 HEADS = ("towers.image.project.*", "towers.text.*", "contrasts.0.scale")
-STATISTICS = ("towers.image.pool.norms.*.mean", "towers.image.pool.norms.*.var")  # in the authors' code they follow the batches, always
+STATISTICS = ("towers.image.pool.norms.*.mean", "towers.image.pool.norms.*.var")  # in the authors' code they always follow
 
 
 def _cit(name: str, data: str, file: str, note: str) -> DualSystem:

@@ -1,7 +1,7 @@
 """SAIL (2412.04616): two frozen towers, DINOv2 and a sentence encoder, and the light heads that align them.
 
-Numbers: lezhang7/SAIL b39de67 `model/{sail_model,vision_model,language_model}.py`, `scripts/sail_train.sh`, README. The heads lie
-side by side in the hub's le723z/sail: download one and name it. The authors run both towers in fp16.
+Numbers: lezhang7/SAIL b39de67 `model/{sail_model,vision_model,language_model}.py`, `scripts/sail_train.sh`, README. The heads
+lie side by side in the hub's le723z/sail: download one and name it. The authors run both towers in fp16.
 """
 
 from __future__ import annotations

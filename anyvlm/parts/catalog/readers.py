@@ -1,4 +1,4 @@
-"""Sentence encoders and language models that read texts for towers: sizes and tensor names; heads trained between frozen towers.
+"""Sentence encoders and language models that read texts for towers: sizes and tensor names; heads between frozen towers.
 
 Sources: config.json and remote code of Alibaba-NLP/gte-large-en-v1.5 and nvidia/NV-Embed-v2; lezhang7/SAIL b39de67
 `model/sail_model.py`; microsoft/LLM2CLIP cba3b45 `llm2clip/eva_clip/model.py`.
