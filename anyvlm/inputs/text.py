@@ -25,9 +25,10 @@ class TextPolicy(Spec):
 
     `first`, `last`: one token each, or none. `lead`: what else stands in front of the text, control tokens ("special") and
     plain text ("template"): the opening of a chat's turn (LLM2CLIP). `context`: a longer text loses its end, the control tokens
-    stay. `pad`: the token up to the longest text; with `fill` up to the context, and then it is read like any other (SigLIP); with `marked`
-    it is known all the same where the text ends (MobileCLIP). `lower`: in lower case. `drop`: characters that are left out,
-    and spaces then joined and trimmed (SigLIP: ASCII punctuation); `spaced`: those of them that become a space (ProLIP).
+    stay. `pad`: the token up to the longest text; with `fill` up to the context, and then it is read like any other (SigLIP);
+    with `marked` it is known all the same where the text ends (MobileCLIP). `lower`: in lower case. `drop`: characters that are
+    left out, and spaces then joined and trimmed (SigLIP: ASCII punctuation); `spaced`: those of them that become a space
+    (ProLIP).
     `prompt`: the sentence in which the authors put the name of a class.
     """
 

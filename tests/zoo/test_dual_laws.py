@@ -59,7 +59,8 @@ def built(name: str) -> DualModel:
     """Random values, the numbers of contrasts as training begins with them."""
     policy = small(name).towers["text"].policy
     assert isinstance(policy, TextPolicy)
-    inner = bytes_and(*{token for token in (policy.first, policy.last, policy.pad) if token})
+    lead = [token for kind, token in policy.lead if kind == "special"]
+    inner = bytes_and(*{token for token in (policy.first, policy.last, policy.pad, *lead) if token})
     fresh = small(name).build()
     module = stirred(small(name).build().eval())
     assert isinstance(module, Dual)

@@ -1,14 +1,13 @@
-"""Sentence encoders and language models that read texts for towers: sizes and tensor names; heads between frozen towers.
+"""Sentence encoders and language models that read texts for towers: sizes and tensor names, and SAIL's heads.
 
 Sources: config.json and remote code of Alibaba-NLP/gte-large-en-v1.5 and nvidia/NV-Embed-v2; lezhang7/SAIL b39de67
-`model/sail_model.py`; microsoft/LLM2CLIP cba3b45 `llm2clip/eva_clip/model.py`.
+`model/sail_model.py`.
 """
 
 from __future__ import annotations
 
-from anyvlm.keys import Keys, Layout, Mount, Reshape, Rule, Transpose, moved, rename
+from anyvlm.keys import Keys, Layout, Mount, Reshape, Rule, moved, rename
 from anyvlm.parts.catalog.llama import LLAMA_3_1_8B, LLAMA_3_2_1B, LLAMA_3_8B, LLAMA_HF, MISTRAL_7B
-from anyvlm.parts.catalog.towers import VIT_OPEN
 from anyvlm.parts.decoder_text import reading
 from anyvlm.parts.rope import Ntk, Rope
 from anyvlm.parts.turning_text import TurningText
@@ -88,32 +87,3 @@ SAIL_LAYOUTS = tuple(
     Layout(name=name, mounts=(Mount(theirs=before, ours="", keys=_SAIL),))
     for name, before in (("sail", ""), ("sail_parallel", "module."))
 )
-
-_A = "towers.text.project."
-ADAPTER = Keys(
-    rules=rename(
-        {
-            f"{block}.{theirs}.": f"blocks.{block}.{ours}."
-            for block in range(4)
-            for theirs, ours in (("ln", "norm"), ("fn.0", "up"), ("fn.3", "down"))
-        }
-        | {"4.": "norm.", "5.": "map."}
-    )
-)
-"""LLM2CLIP's TextProj."""
-_ENDS = Keys(
-    rules=(
-        Rule(theirs=("visual.proj",), ours=("towers.image.project.weight",), ops=(Transpose(),)),
-        *rename({"logit_scale": "contrasts.0.scale"}),
-    )
-)
-
-
-def llm2clip_layout(name: str, eye: Mount, *more: Mount, ends: Keys = _ENDS, adapter: str = "text.text_adaptor.") -> Layout:
-    """What is trained: the vision tower `eye`, the adapter, the scale."""
-    mounts = (eye, *more, Mount(theirs=adapter, ours=_A, keys=ADAPTER), Mount(theirs="", ours="", keys=ends))
-    return Layout(name=name, mounts=mounts)
-
-
-LLM2CLIP_OPENAI = llm2clip_layout("eva_clip", Mount(theirs="visual.", ours="towers.image.encoder.", keys=VIT_OPEN))
-"""The authors' training code around a CLIP of OpenAI's shape."""
