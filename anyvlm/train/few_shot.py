@@ -62,7 +62,7 @@ def fit(
         away = (weight - start).square().sum()
         loss = F.cross_entropy(SCALE * points_BE @ classes_KE.T, labels_B) + stay * away
         steps.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         steps.step()
         falling.step()
     return float(loss.detach())

@@ -25,8 +25,12 @@ from anyvlm.system import Checkpoint, Meta, Stage
 from anyvlm.weights.sources import Hub
 
 META = Meta(paper="2411.04997", year=2024, license="MIT", family="llm2clip", row="llm2clip")
-OPENING = (("special", "<|start_header_id|>"), ("template", "user"), ("special", "<|end_header_id|>"), ("template", "\n\n"))
-WORDS = TextPolicy(context=512, first="<|begin_of_text|>", lead=OPENING, last="<|eot_id|>", pad="<|eot_id|>")
+WORDS = TextPolicy(
+    context=512, first="<|begin_of_text|>", last="<|eot_id|>", pad="<|eot_id|>",
+    lead=(
+        ("special", "<|start_header_id|>"), ("template", "user"), ("special", "<|end_header_id|>"), ("template", "\n\n"),
+    ),
+)  # fmt: skip
 STAGE = Stage(
     name="image-text", train=("towers.image.*", "towers.text.project.*", "contrasts.0.scale"), losses={"image-text": 1.0},
     bounds={"contrasts.0.scale": (0.0, log(100))}, lr=1e-5, batch=4096, epochs=20, warmup=0.0, weight_decay=0.05,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from anyvlm.dual import DualSystem
 from anyvlm.parts.catalog.react import REACT_LAYOUTS
+from anyvlm.parts.ffn import MLP
 from anyvlm.parts.vision.gated import GatedViT
 from anyvlm.parts.vision.vit import ViT
 from anyvlm.system import Checkpoint, Meta
@@ -37,7 +38,7 @@ def _gated(name: str, base: DualSystem, file: str, begun: str, data: str = "LAIO
     """Gated blocks in front of the `last` blocks are trained; their feed-forward layers are four times as wide as a row."""
     pair = _pair(f"react-{name}", base, file, f"REACT on {begun}, gated blocks, pairs from {data}.", data)
     eye = base.towers["image"].encoder
-    assert isinstance(eye, ViT)
+    assert isinstance(eye, ViT) and isinstance(eye.ffn, MLP)
     gates = GatedViT(
         width=eye.width, depth=eye.depth, heads=eye.heads, patch=eye.patch, size=eye.size, ffn=eye.ffn, norm=eye.norm,
         keep_cls=True, pre_norm=True, gated=last, gate_ffn=eye.ffn.but(hidden=4 * eye.width),
@@ -47,7 +48,6 @@ def _gated(name: str, base: DualSystem, file: str, begun: str, data: str = "LAIO
     )
 
 
-_B_32_400M = CLIP_VIT_B_32_LAION2B  # the same towers
 B_32_LOCKED = _locked("clip-b-32", CLIP_VIT_B_32, "clip-vit-base-32", "OpenAI CLIP ViT-B/32")
 B_32 = _gated("clip-b-32", CLIP_VIT_B_32, "clip-vit-base-32-gated-image", "OpenAI CLIP ViT-B/32")
 B_16_LOCKED = _locked("clip-b-16", CLIP_VIT_B_16, "clip-vit-base-16", "OpenAI CLIP ViT-B/16")
@@ -56,9 +56,11 @@ L_14 = _gated("clip-l-14", CLIP_VIT_L_14, "clip-vit-large-14-gated-image", "Open
 L_14_2B = _gated(
     "clip-l-14-laion2b", CLIP_VIT_L_14, "clip-vit-large-14-gated-image-laion2b", "OpenAI CLIP ViT-L/14", "LAION-2B"
 )
-OPEN_B_32_LOCKED = _locked("openclip-400m-b-32", _B_32_400M, "openclip-vit-base-32", "OpenCLIP ViT-B/32 of LAION-400M")
+OPEN_B_32_LOCKED = _locked(  # the towers of LAION-400M are those of LAION-2B
+    "openclip-400m-b-32", CLIP_VIT_B_32_LAION2B, "openclip-vit-base-32", "OpenCLIP ViT-B/32 of LAION-400M"
+)
 OPEN_B_32 = _gated(
-    "openclip-400m-b-32", _B_32_400M, "openclip-vit-base-32-gated-image", "OpenCLIP ViT-B/32 of LAION-400M"
+    "openclip-400m-b-32", CLIP_VIT_B_32_LAION2B, "openclip-vit-base-32-gated-image", "OpenCLIP ViT-B/32 of LAION-400M"
 )
 OPEN_2B_B_32_LOCKED = _locked(
     "openclip-2b-b-32", CLIP_VIT_B_32_LAION2B, "openclip-laion2b-vit-base-32", "OpenCLIP ViT-B/32 of LAION-2B"

@@ -21,7 +21,7 @@ from anyvlm.parts.pool import Pick
 from anyvlm.system import Checkpoint, Meta, Stage
 from anyvlm.weights.sources import Directory, Hub
 
-META = Meta(paper="2412.04616", year=2024, license="", family="sail", row="sail-align")
+META = Meta(paper="2412.04616", year=2024, license="unpublished", family="sail", row="sail-align")
 EYE = Tower(
     policy=ImagePolicy(size=(224, 224), fit="crop", short=256, mean=IMAGENET_MEAN, std=IMAGENET_STD),
     encoder=DINOV2_L.but(keep_cls=True), pool=FirstAndMean(), project=Star(),
@@ -60,4 +60,4 @@ SAIL_L_NV2 = _pair(
         project=Star(),
     ),
     Hub(repo="nvidia/NV-Embed-v2"), NV_EMBED_LAYOUTS, "sail_dinov2l_nv2.pt", "SAIL-L: DINOv2-L and NV-Embed-v2.",
-)  # fmt: skip
+).but(meta__license="CC-BY-NC-4.0 (NV-Embed-v2; of the heads unpublished)")  # fmt: skip
