@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from anyvlm.parts.chunked import info_nce, sigmoid
+from anyvlm.parts.chunked import info_nce, one_way, sigmoid
 
-KINDS = ("softmax", "sigmoid")
+KINDS = ("softmax", "one way", "sigmoid")
 
 
 def given(n: int = 50) -> list[Tensor]:
@@ -28,11 +28,15 @@ def plain(kind: str, a: Tensor, b: Tensor, scale: Tensor, bias: Tensor) -> Tenso
     z, same = scale * (a @ b.T), torch.eye(len(a))
     if kind == "sigmoid":
         return -F.logsigmoid((z + bias) * (2 * same - 1)).sum() / len(a)
+    if kind == "one way":
+        return F.cross_entropy(z, same)
     return (F.cross_entropy(z, same) + F.cross_entropy(z.T, same)) / 2
 
 
 def chunked(kind: str, a: Tensor, b: Tensor, scale: Tensor, bias: Tensor, chunk: int) -> Tensor:
-    return sigmoid(a, b, scale, bias, chunk) if kind == "sigmoid" else info_nce(a, b, scale, chunk)
+    if kind == "sigmoid":
+        return sigmoid(a, b, scale, bias, chunk)
+    return (one_way if kind == "one way" else info_nce)(a, b, scale, chunk)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -58,10 +62,10 @@ def test_a_batch_in_bf16_has_gradients_in_bf16() -> None:
 
 SHARED = """
 import json, sys, torch, torch.distributed as dist
-from tests.parts.test_chunked import chunked, given
+from tests.parts.test_chunked import KINDS, chunked, given
 dist.init_process_group("gloo")
 rank, out = dist.get_rank(), {}
-for kind in ("softmax", "sigmoid"):
+for kind in KINDS:
     a, b, scale, bias = given()
     mine = slice(25 * rank, 25 * rank + 25)
     loss = chunked(kind, a[mine], b[mine], scale, bias, 8)
