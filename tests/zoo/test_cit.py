@@ -9,25 +9,26 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 import transformers as hf
 from safetensors.torch import save_file
 
+import anyvlm
 from anyvlm import registry
 from anyvlm.dual import Dual, DualSystem
+from anyvlm.errors import SpecError
+from anyvlm.generate.dual import DualModel
 from anyvlm.inputs.text import WordsBatch
-from anyvlm.keys import Layout, Mount
-from anyvlm.parts.catalog.cit import DUAL_ENDS_HF, POOLER_HF, TEXT_HF
-from anyvlm.parts.catalog.dinov2 import DINOV2_HF
-from anyvlm.parts.pool import Pick
-from anyvlm.parts.vision.vit import ViT
+from anyvlm.keys import Layout
 from anyvlm.system import Checkpoint
 from anyvlm.tiny import tiny_dual
 from anyvlm.weights.load import load_module
 from anyvlm.weights.sources import Directory
 from tests.golden import stored, weights
 from tests.parity import gap, pixels, record, saved, stirred
+from tests.zoo.test_dual_parity import CLIP_PICTURES, PICTURES, TEXTS, CLIPImageProcessorPil, chinese_words
 
 NAMES = [name for name in registry.SYSTEMS if registry.system(name).meta.row == "cit"]
 
@@ -67,42 +68,41 @@ def test_as_the_authors(tmp_path: Path) -> None:
         record("golden", name, max(gaps.values()), "facebookresearch/CiT 5caecad, moco-v3 c349e6e")
 
 
+SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+EYES = {
+    "dinov2": lambda: hf.Dinov2Model(hf.Dinov2Config(image_size=42, patch_size=14, mlp_ratio=2, **SMALL)),
+    "clip": lambda: hf.CLIPVisionModel(hf.CLIPVisionConfig(image_size=42, patch_size=14, intermediate_size=48, **SMALL)),
+}
+
+
+@pytest.mark.parametrize("kind", EYES)
 @torch.no_grad()
-def test_as_a_vision_text_dual_encoder(tmp_path: Path) -> None:
-    """transformers' class around a vision model of its own: the text tower with its pooler, the maps, the scale."""
-    small = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
-    theirs = hf.VisionTextDualEncoderModel(
-        vision_model=hf.Dinov2Model(hf.Dinov2Config(image_size=48, patch_size=16, mlp_ratio=2, **small)),
-        text_model=hf.BertModel(hf.BertConfig(vocab_size=40, intermediate_size=48, **small)),
-    )
+def test_a_vision_text_dual_encoder_from_its_directory(kind: str, tmp_path: Path) -> None:
+    """transformers' class around a vision model of its own: CiT's text tower with its pooler, its maps and scale."""
+    words = chinese_words(tmp_path)
+    text = hf.BertModel(hf.BertConfig(vocab_size=len(words), intermediate_size=48, max_position_embeddings=24, **SMALL))
+    theirs = hf.VisionTextDualEncoderModel(vision_model=EYES[kind](), text_model=text)
     stirred(theirs)
     theirs.logit_scale.fill_(1.3)
     saved(theirs, tmp_path)
-    base = tiny_dual(registry.system("cit-moco-b-16-yfcc15m"), vocab=40)
-    eye = base.towers["image"].encoder
-    assert isinstance(eye, ViT)
-    spec = base.but(
-        towers__image__encoder=eye.but(depth=2, layer_scale=True, ffn__hidden=64, resize=True),
-        towers__image__pool=Pick(row="first"), shared=512,
-    )  # fmt: skip
-    layout = Layout(
-        name="hf",
-        mounts=(
-            Mount(theirs="vision_model.", ours="towers.image.encoder.", keys=DINOV2_HF),
-            Mount(theirs="text_model.", ours="towers.text.encoder.", keys=TEXT_HF),
-            Mount(theirs="text_model.pooler.", ours="towers.text.pool.", keys=POOLER_HF),
-            Mount(theirs="", ours="", keys=DUAL_ENDS_HF),
-        ),
-    )
-    module = loaded(spec, tmp_path, layout)
-    images = torch.randn(3, 3, 48, 48, generator=torch.Generator().manual_seed(0))
-    ids = torch.randint(1, 40, (3, 9), generator=torch.Generator().manual_seed(1))
-    seen = torch.arange(9) < torch.tensor([[4], [9], [6]])
-    out = theirs(input_ids=ids, pixel_values=images, attention_mask=seen.long())
-    image, text = module.points("image", pixels(images, 16)), module.points("text", WordsBatch(ids, seen))
-    logits = module.contrast().logits(image, text)
-    gaps = gap(image, out.image_embeds), gap(text, out.text_embeds), gap(logits, out.logits_per_image)
+    words.save_pretrained(tmp_path)
+    processor = CLIPImageProcessorPil(**CLIP_PICTURES)
+    processor.save_pretrained(tmp_path)
+    ours = anyvlm.load(tmp_path, device="cpu", dtype="fp32")
+    assert isinstance(ours, DualModel)
+    said = words(TEXTS, return_tensors="pt", padding=True, truncation=True, max_length=24)
+    out = theirs(**said, **processor(PICTURES, return_tensors="pt"))
+    fit, points = ours.scores(PICTURES, TEXTS), ours.embed(PICTURES, TEXTS)
+    chance = out.logits_per_image.softmax(-1)
+    gaps = gap(points.images, out.image_embeds), gap(points.texts, out.text_embeds), gap(fit.probability, chance)
     assert max(gaps) <= 1e-5, gaps
+
+
+def test_a_bert_that_writes_is_refused(tmp_path: Path) -> None:
+    config = hf.VisionTextDualEncoderConfig.from_vision_text_configs(hf.Dinov2Config(), hf.BertConfig(is_decoder=True))
+    config.save_pretrained(tmp_path)
+    with pytest.raises(SpecError, match="is_decoder = True"):
+        anyvlm.load(tmp_path, device="cpu")
 
 
 def test_full_size() -> None:
