@@ -43,6 +43,7 @@ from anyvlm.parts.lm import Decoder, Swap
 from anyvlm.parts.magneto import Magneto
 from anyvlm.parts.memory import Insert
 from anyvlm.parts.moe import FFN, MoE
+from anyvlm.parts.mpnet import MPNetText
 from anyvlm.parts.opt import OPT
 from anyvlm.parts.pool import Glance, Look, MeanProbe, Pool, Probe
 from anyvlm.parts.relative import RelativeDecoder
@@ -133,6 +134,9 @@ def _text(text: TextEncoder, vocab: int, depth: int) -> TextEncoder:
         case TextTransformer():
             return text.but(vocab=vocab, width=WIDTH, depth=depth, heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
         case BertText():
+            heads = WIDTH // HEAD
+            return text.but(vocab=vocab, width=WIDTH, depth=depth, block__heads=heads, block__ffn__hidden=HIDDEN)
+        case MPNetText():
             heads = WIDTH // HEAD
             return text.but(vocab=vocab, width=WIDTH, depth=depth, block__heads=heads, block__ffn__hidden=HIDDEN)
         case TurningText():

@@ -14,8 +14,18 @@ from anyvlm.inputs.policy import IMAGENET_MEAN, IMAGENET_STD, ImagePolicy
 from anyvlm.inputs.text import TextPolicy
 from anyvlm.keys import Layout, Mount
 from anyvlm.parts.align import FirstAndMean, Star
-from anyvlm.parts.catalog.dinov2 import DINOV2_HF, DINOV2_L
-from anyvlm.parts.catalog.readers import GTE_LARGE, GTE_LAYOUTS, NV_EMBED_LAYOUTS, NV_EMBED_V2, SAIL_LAYOUTS
+from anyvlm.parts.catalog.dinov2 import DINOV2_B, DINOV2_HF, DINOV2_L
+from anyvlm.parts.catalog.readers import (
+    DECODER_LAYOUTS,
+    GTE_LARGE,
+    GTE_LAYOUTS,
+    GTE_QWEN2_1_5B,
+    MPNET_BASE,
+    MPNET_LAYOUTS,
+    NV_EMBED_LAYOUTS,
+    NV_EMBED_V2,
+    SAIL_LAYOUTS,
+)  # fmt: skip
 from anyvlm.parts.decoder_text import LatentPool
 from anyvlm.parts.pool import Pick
 from anyvlm.system import Checkpoint, Meta, Stage
@@ -35,12 +45,15 @@ ALIGN = Stage(
 
 
 def _pair(name: str, text: TextTower, reader: Hub, layouts: tuple[Layout, ...], file: str, summary: str) -> DualSystem:
+    """Without a file the heads are to be trained."""
+    heads = (Checkpoint(source=Directory(path=file), layouts=SAIL_LAYOUTS),) if file else ()
     return DualSystem(
         name=name, towers={"image": EYE, "text": text}, shared=1024, contrasts=(MeanSigmoid(),), tokenizer=reader,
         checkpoints=(
             Checkpoint(source=Hub(repo="facebook/dinov2-large"), layouts=(DINOV2,)),
-            Checkpoint(source=reader, layouts=layouts), Checkpoint(source=Directory(path=file), layouts=SAIL_LAYOUTS),
+            Checkpoint(source=reader, layouts=layouts), *heads,
         ),
+        fresh=() if file else ("towers.*.project.*", "contrasts.*"),
         stages=(ALIGN,), meta=META.but(summary=summary),
     )  # fmt: skip
 
@@ -61,3 +74,19 @@ SAIL_L_NV2 = _pair(
     ),
     Hub(repo="nvidia/NV-Embed-v2"), NV_EMBED_LAYOUTS, "sail_dinov2l_nv2.pt", "SAIL-L: DINOv2-L and NV-Embed-v2.",
 ).but(meta__license="CC-BY-NC-4.0 (NV-Embed-v2; of the heads unpublished)")  # fmt: skip
+SAIL_B_MPNET = _pair(
+    "sail-dinov2-b-mpnet",
+    TextTower(
+        policy=TextPolicy(context=384, first="<s>", last="</s>", pad="<pad>"), encoder=MPNET_BASE, pool=Pick(row="mean"),
+        project=Star(),
+    ),
+    Hub(repo="sentence-transformers/all-mpnet-base-v2"), MPNET_LAYOUTS, "", "DINOv2-B and all-mpnet-base-v2, new heads.",
+).but(towers__image__encoder=DINOV2_B.but(keep_cls=True), checkpoints__0__source__repo="facebook/dinov2-base")  # fmt: skip
+SAIL_L_QWEN2 = _pair(
+    "sail-dinov2-l-gte-qwen2-1.5b",
+    TextTower(
+        policy=TextPolicy(context=1024, last="<|endoftext|>", pad="<|endoftext|>"), encoder=GTE_QWEN2_1_5B,
+        pool=Pick(row="last"), project=Star(),
+    ),
+    Hub(repo="Alibaba-NLP/gte-Qwen2-1.5B-instruct"), DECODER_LAYOUTS, "", "DINOv2-L and gte-Qwen2-1.5B, new heads.",
+)  # fmt: skip

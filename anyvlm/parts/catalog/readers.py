@@ -6,9 +6,13 @@ Sources: config.json and remote code of Alibaba-NLP/gte-large-en-v1.5 and nvidia
 
 from __future__ import annotations
 
-from anyvlm.keys import Keys, Layout, Mount, Reshape, Rule, moved, rename
-from anyvlm.parts.catalog.llama import LLAMA_3_1_8B, LLAMA_3_2_1B, LLAMA_3_8B, LLAMA_HF, MISTRAL_7B
+from anyvlm.keys import Fuse, Keys, Layout, Mount, Reshape, Rule, moved, rename
+from anyvlm.parts.bert import PostNorm
+from anyvlm.parts.catalog.llama import LLAMA_3_1_8B, LLAMA_3_2_1B, LLAMA_3_8B, LLAMA_HF, MISTRAL_7B, QWEN2_1_5B
 from anyvlm.parts.decoder_text import reading
+from anyvlm.parts.ffn import MLP
+from anyvlm.parts.mpnet import MPNetText
+from anyvlm.parts.norm import LayerNorm
 from anyvlm.parts.rope import Ntk, Rope
 from anyvlm.parts.turning_text import TurningText
 
@@ -17,6 +21,13 @@ GTE_LARGE = TurningText(
     rope=Rope(theta=160_000.0, scaling=Ntk(factor=2.0)),
 )  # fmt: skip
 """gte-large-en-v1.5. Its table of turns is always the scaled one, for short texts too."""
+MPNET_BASE = MPNetText(
+    vocab=30527, width=768, depth=12, context=514,
+    block=PostNorm(heads=12, ffn=MLP(hidden=3072), norm=LayerNorm(eps=1e-5)),
+)  # fmt: skip
+"""sentence-transformers/all-mpnet-base-v2."""
+GTE_QWEN2_1_5B = reading(QWEN2_1_5B.but(vocab=151646, context=131072))
+"""gte-Qwen2-1.5B-instruct, which sees in both directions and is read at the last token."""
 NV_EMBED_V2 = reading(MISTRAL_7B.but(window=None, context=32768))
 """Mistral-7B-v0.1 that sees in both directions; without the window, which its texts of 1,024 tokens never reach."""
 LLAMA_3_8B_TEXT, LLAMA_3_1_8B_TEXT, LLAMA_3_2_1B_TEXT = map(reading, (LLAMA_3_8B, LLAMA_3_1_8B, LLAMA_3_2_1B))
@@ -39,6 +50,24 @@ GTE_LAYOUTS = tuple(
     Layout(name=name, mounts=(Mount(theirs=before, ours=_TEXT, keys=GTE),), ignore=("lm_head.*", "classifier.*"))
     for name, before in (("gte", ""), ("gte_masked", "new."))
 )
+_M = "encoder.layer.{}."
+MPNET = Keys(
+    rules=(
+        *rename({
+            "embeddings.word_embeddings.weight": "words.word.weight", "embeddings.position_embeddings.weight": "words.pos",
+            "embeddings.LayerNorm.": "words.norm.", "encoder.relative_attention_bias.weight": "distances.weight",
+            _M + "attention.attn.o.": _B + "attn.o.", _M + "attention.LayerNorm.": _B + "norm1.",
+            _M + "intermediate.dense.": _B + "ffn.up.", _M + "output.dense.": _B + "ffn.down.",
+            _M + "output.LayerNorm.": _B + "norm2.",
+        }),
+        Rule(
+            theirs=tuple(f"{_M}attention.attn.{p}." for p in "qkv"), ours=(_B + "attn.qkv.",), ops=(Fuse(shares=(1, 1, 1)),),
+        ),
+    ),
+    ignore=("embeddings.position_ids", "pooler.*"),
+)  # fmt: skip
+"""transformers' MPNetModel."""
+MPNET_LAYOUTS = (Layout(name="mpnet", mounts=(Mount(theirs="", ours=_TEXT, keys=MPNET),)),)
 DECODER = Keys(rules=moved(LLAMA_HF, "model.", "").rules, ignore=("lm_head.*", "*.rotary_emb.inv_freq"))
 DECODER_LAYOUTS = tuple(
     Layout(name=name, mounts=(Mount(theirs=before, ours=_TEXT, keys=DECODER),), ignore=("lm_head.*",))
