@@ -8,9 +8,12 @@ import torch
 import transformers as hf
 
 from anyvlm import registry
+from anyvlm.dual import Dual
 from anyvlm.keys import audit, choose, convert
 from anyvlm.tiny import tiny_dual
+from anyvlm.weights.load import load_module
 from anyvlm.weights.readers import open_tensors
+from anyvlm.weights.sources import Directory
 from tests.parity import gap, record, saved, stirred
 from tests.zoo.test_manifest import names
 
@@ -34,6 +37,26 @@ def test_parity(tmp_path: Path) -> None:
     ids = ids.masked_fill(~seen, 1)
     want = theirs(ids, attention_mask=seen.long()).last_hidden_state
     assert gap(ours(ids, seen)[seen], want[seen]) <= 1e-5
+
+
+def test_new_heads_begin_as_the_paper_says(tmp_path: Path) -> None:
+    """The towers come from their files; what none fills has Xavier's weights, no biases, a scale of 20 and a bias of -10."""
+    eye = {name: value for name, value in SMALL.items() if name != "intermediate_size"}
+    config = hf.Dinov2Config(mlp_ratio=2, image_size=42, patch_size=14, **eye)
+    saved(stirred(hf.Dinov2Model(config)), tmp_path / "eye")
+    saved(stirred(hf.MPNetModel(hf.MPNetConfig(vocab_size=40, layer_norm_eps=1e-5, **SMALL))), tmp_path / "text")
+    spec = tiny_dual(registry.system("sail-dinov2-b-mpnet"), vocab=40).but(
+        towers__image__encoder__depth=2, towers__image__encoder__ffn__hidden=64, towers__text__encoder__context=512
+    )
+    checkpoints = tuple(
+        each.but(source=Directory(path=str(tmp_path / name)))
+        for name, each in zip(("eye", "text"), spec.checkpoints, strict=True)
+    )
+    module = load_module(spec.but(checkpoints=checkpoints), dtype=torch.float32)
+    assert isinstance(module, Dual)
+    head = module.towers["image"].project
+    assert not head.up.bias.any() and head.up.weight.abs().max().item() <= (6 / (64 + 512)) ** 0.5 + 1e-6
+    assert abs(module.contrast().scale.exp().item() - 20) < 1e-3 and module.contrasts[0].bias.item() == -10
 
 
 def test_full_size() -> None:

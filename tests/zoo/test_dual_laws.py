@@ -40,7 +40,7 @@ TEXTS = ["a cat on a sofa", "two dogs", "x" * 300]
 
 @cache
 def small(name: str) -> DualSystem:
-    system = tiny_dual(registry.system(name)).but(tokenizer=None)
+    system = tiny_dual(registry.system(name)).but(tokenizer=None, fresh=())
     eye = system.towers["image"].encoder
     return system.but(towers__image__encoder__depth=2) if hasattr(eye, "depth") else system
 
