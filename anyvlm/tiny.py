@@ -50,6 +50,7 @@ from anyvlm.parts.text import BertText, TextEncoder, TextTransformer
 from anyvlm.parts.vision.aim import AimViT, NativeAimViT
 from anyvlm.parts.vision.axial import AxialViT
 from anyvlm.parts.vision.bridged import Bridged
+from anyvlm.parts.vision.convnext import ConvNeXt
 from anyvlm.parts.vision.eva import EvaViT
 from anyvlm.parts.vision.fastvit import FastViT
 from anyvlm.parts.vision.native import NativeViT
@@ -282,6 +283,8 @@ def _encoder(encoder: Encoder) -> Encoder:
             return encoder.but(width=HEAD, depths=(1, 1, 1, 2), size=SIDE * encoder.patch)
         case Bridged():
             return encoder.but(encoder=_encoder(encoder.encoder), width=WIDTH)
+        case ConvNeXt():
+            return encoder.but(widths=(8, 16, 16, WIDTH), depths=(1, 1, 2, 1))
         case FastViT():
             return encoder.but(widths=(8, 16, WIDTH, WIDTH), depths=(1, 1, 1, 1), head=HEAD)
         case StemmedViT():

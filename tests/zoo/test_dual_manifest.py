@@ -124,11 +124,11 @@ def test_full_size(name: str) -> None:
     record("manifest", name, 0.0)
 
 
-def test_every_pair_is_here_or_a_resnet() -> None:
+def test_every_pair_is_here_or_has_a_convolutional_tower() -> None:
     ours = {name for name in registry.SYSTEMS if isinstance(registry.system(name), DualSystem)}
     families = {"clip", "open-clip", "metaclip", "siglip", "chinese-clip"}
     known = {name for name in ours if registry.system(name).meta.family in families}
-    assert known == CLIPS.keys() | RESNETS.keys()
+    assert known == CLIPS.keys() | RESNETS.keys() | CONVNEXTS.keys()
 
 
 RESNETS = {  # width of the rows, pool's places, shared space, width of the text tower, blocks, parameters in millions
@@ -155,3 +155,38 @@ def test_resnets(name: str) -> None:
     assert sum(one.endswith("conv3.weight") for one in theirs) == blocks + 1
     count = sum(p.numel() for n, p in ours.items() if not n.endswith((".mean", ".var")))
     assert abs(count / 1e6 - millions) < 0.1
+
+
+CONVNEXTS = {  # width of the rows, shared space, depth of the text tower, blocks, millions of the whole and of the vision tower
+    "clip-convnext-base-laion400m": (1024, 512, 12, 36, 151.52, 88.09),
+    **{
+        f"clip-convnext-base-w-{end}": (1024, 640, 12, 36, 179.39, 88.22)
+        for end in ("laion2b", "laion2b-augreg", "laion-aesthetic", "320-laion-aesthetic", "320-laion-aesthetic-augreg")
+    },
+    **{
+        f"clip-convnext-large-d-{end}": (1536, 768, 16, 36, 351.77, 199.77)
+        for end in ("laion2b-augreg", "320-laion2b-ft", "320-laion2b-ft-soup")
+    },
+    **{
+        f"clip-convnext-xxlarge-laion2b-augreg{end}": (3072, 1024, 24, 40, 1200.58, 846.54) for end in ("", "-rewind", "-soup")
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONVNEXTS)
+def test_convnexts(name: str) -> None:
+    """Parameters are those of open_clip 3.3.0's models, all of whose names and shapes were compared outside the repository."""
+    rows, shared, depth, blocks, millions, eye = CONVNEXTS[name]
+    system = registry.system(name)
+    assert isinstance(system, DualSystem) and system.shared == shared
+    with torch.device("meta"):
+        ours = dict(system.build().named_parameters())
+    theirs = {one for step in export_steps(ours, system.checkpoints[0].layouts[0], system.part) for one in step.theirs}
+    assert {"visual.trunk.stem.1.weight", "visual.trunk.head.norm.bias", "visual.trunk.stages.3.downsample.0.bias"} <= theirs
+    assert ("visual.head.mlp.fc2.weight" in theirs) != ("visual.head.proj.weight" in theirs)
+    assert tuple(ours["towers.image.pool.norm.weight"].shape) == (rows,)
+    assert sum(one.endswith("conv_dw.weight") for one in theirs) == blocks
+    assert sum(one.endswith("attn.in_proj_weight") for one in theirs) == depth
+    counts = sum(p.numel() for p in ours.values()), sum(p.numel() for n, p in ours.items() if n.startswith("towers.image."))
+    assert [round(count / 1e6, 2) for count in counts] == [millions, eye]
+    record("manifest", name, 0.0, "open_clip 3.3.0")
