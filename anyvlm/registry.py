@@ -127,6 +127,7 @@ SYSTEMS = {
     "eva02-clip-l-14": "eva_clip:EVA02_CLIP_L",
     "eva02-clip-l-14-336": "eva_clip:EVA02_CLIP_L_336",
     "evev2-7b": "evev2:EVEV2_7B",
+    "fc-clip": "fc_clip:FC_CLIP",
     "firellava-13b": "firellava:FIRELLAVA_13B",
     "flair-b-16-cc12m-recap": "flair:FLAIR_CC12M",
     "flair-b-16-cc3m-recap": "flair:FLAIR_CC3M",

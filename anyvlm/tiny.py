@@ -18,6 +18,7 @@ from anyvlm.inputs.native import Native
 from anyvlm.inputs.painting import Painting
 from anyvlm.inputs.policy import ImagePolicy, Policy
 from anyvlm.inputs.scaled import Scaled
+from anyvlm.inputs.shortest import Shortest
 from anyvlm.inputs.signal import Given, Mel, SignalPolicy
 from anyvlm.inputs.tiles import AnyRes, Canvas
 from anyvlm.match import MatchSystem
@@ -328,6 +329,8 @@ def _policy(policy: Policy, patch: int) -> Policy:
             return policy.but(least=policy.multiple**2, most=4 * SIDE * policy.multiple**2, budget=None)
         case Longest():
             return policy.but(longest=2 * side, least=side)
+        case Shortest():
+            return policy.but(short=SIDE * policy.multiple, longest=2 * SIDE * policy.multiple)
         case Stretched():
             return policy.but(one=policy.one.but(longest=2 * side, least=side))
         case Scaled():

@@ -225,7 +225,7 @@ class Linear(Map):
 
 @dataclass(frozen=True, kw_only=True)
 class TwoLinear(Map):
-    """A linear map, GELU, and one without a bias into the shared space, which is `ratio` times narrower than what is between."""
+    """A linear map to `ratio` times the width of the shared space, GELU, and one into it without a bias."""
 
     ratio: int = 2
 

@@ -1,4 +1,5 @@
-"""EVA-CLIP, MobileCLIP and OpenCLIP's ConvNeXts equal open_clip 3.3.0 and timm 1.0.31, run outside the repository on the same tiny random weights.
+"""EVA-CLIP, MobileCLIP and OpenCLIP's ConvNeXts equal open_clip 3.3.0 and timm 1.0.31 on the same tiny random weights, run
+outside the repository.
 
 `towers_golden.json` holds their points. Weights, pictures and ids follow from seeds; files are written in their names and
 loaded through our layouts.
@@ -32,8 +33,8 @@ REFERENCE = "open_clip 3.3.0, timm 1.0.31"
 VOCAB = 40
 KINDS = {
     "eva01": "eva01-clip-g-14", "eva02": "eva02-clip-b-16", "eva-last": "eva02-clip-e-14", "mci": "mobileclip-s2",
-    "stemmed": "mobileclip-b", "convnext": "clip-convnext-base-w-laion2b", "convnext-mlp": "clip-convnext-large-d-320-laion2b-ft",
-    "convnext-eps": "clip-convnext-xxlarge-laion2b-augreg",
+    "stemmed": "mobileclip-b", "convnext": "clip-convnext-base-w-laion2b",
+    "convnext-mlp": "clip-convnext-large-d-320-laion2b-ft", "convnext-eps": "clip-convnext-xxlarge-laion2b-augreg",
 }  # fmt: skip
 
 
