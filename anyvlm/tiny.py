@@ -36,6 +36,7 @@ from anyvlm.parts.connect.stem import Stem
 from anyvlm.parts.connect.vocabulary import Vocabulary
 from anyvlm.parts.features import Connector, Encoder
 from anyvlm.parts.grounded import GroundedAnswerer, GroundedDecoder, GroundedText
+from anyvlm.parts.hybrid import HybridText
 from anyvlm.parts.insert.gated import GatedCross
 from anyvlm.parts.language import LanguageModel
 from anyvlm.parts.lm import Decoder, Swap
@@ -128,6 +129,8 @@ def _text(text: TextEncoder, vocab: int, depth: int) -> TextEncoder:
     match text:
         case TextTransformer():
             return text.but(vocab=vocab, width=WIDTH, depth=depth, heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
+        case HybridText():  # its layout counts the blocks
+            return text.but(vocab=vocab, width=WIDTH, heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
         case BertText():
             heads = WIDTH // HEAD
             return text.but(vocab=vocab, width=WIDTH, depth=depth, block__heads=heads, block__ffn__hidden=HIDDEN)
@@ -287,7 +290,8 @@ def _encoder(encoder: Encoder) -> Encoder:
         case ConvNeXt():
             return encoder.but(widths=(8, 16, 16, WIDTH), depths=(1, 1, 2, 1))
         case FastViT():
-            return encoder.but(widths=(8, 16, WIDTH, WIDTH), depths=(1, 1, 1, 1), head=HEAD)
+            widths = (8, *(16,) * (len(encoder.widths) - 3), WIDTH, WIDTH)
+            return encoder.but(widths=widths, depths=(1,) * len(widths), head=HEAD)
         case StemmedViT():
             return encoder.but(width=WIDTH, depth=2, heads=WIDTH // HEAD, size=SIDE * encoder.patch, ffn__hidden=HIDDEN)
         case EvaViT() | TubeViT():

@@ -43,20 +43,6 @@ class ConvNeXt(Encoder):
         return ConvNeXtEncoder(self)
 
 
-class _Across(nn.Module):
-    """A norm over the channels of maps. Parameters: those of the norm."""
-
-    def __init__(self, norm: LayerNorm, width: int) -> None:
-        super().__init__()
-        self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
-        self.eps = norm.eps
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps."""
-        rows = F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, self.eps)
-        return rows.permute(0, 3, 1, 2)
-
-
 class Block(nn.Module):
     """Parameters: conv, norm, up, down, scale."""
 
@@ -80,7 +66,7 @@ class Stage(nn.Module):
         super().__init__()
         self.halves = number > 0
         if self.halves:
-            self.norm, self.down = _Across(norm, into), nn.Conv2d(into, width, 2, 2)
+            self.norm, self.down = norm.across(into), nn.Conv2d(into, width, 2, 2)
         self.blocks = nn.ModuleList(Block(width, norm) for _ in range(depth))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -98,7 +84,7 @@ class ConvNeXtEncoder(nn.Module):
     def __init__(self, spec: ConvNeXt) -> None:
         super().__init__()
         self.spec, first = spec, spec.widths[0]
-        self.stem, self.norm_stem = nn.Conv2d(3, first, 4, 4), _Across(spec.norm, first)
+        self.stem, self.norm_stem = nn.Conv2d(3, first, 4, 4), spec.norm.across(first)
         steps = enumerate(zip(pairwise((first, *spec.widths)), spec.depths, strict=True))
         self.stages = nn.ModuleList(Stage(n, into, width, depth, spec.norm) for n, ((into, width), depth) in steps)
 
