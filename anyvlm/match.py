@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from anyvlm.dual import DualSystem
 from anyvlm.errors import SpecError
 from anyvlm.inputs.policy import ImagePolicy
+from anyvlm.parts.adapted import AdaptedPostNorm, share
 from anyvlm.parts.features import Encoder, Features, Grid
 from anyvlm.parts.grounded import GroundedDecoder, GroundedLM, GroundedText
 from anyvlm.spec import Spec
@@ -36,6 +37,7 @@ class MatchSystem(Spec):
     """Two towers (picture: the class token; text: the first token) projected into a space of `shared` dimensions, where cosine
     is likeness; and the text tower beside the picture, whose first state says whether they match.
 
+    Adapters beside the blocks of both (`AdaptedViT`, `AdaptedPostNorm`) are the same ones.
     `captioner`: a language model that shares everything with the text tower but self-attention (and has a head).
     `temperature`: where the one of contrast begins, which such systems train with the rest; None: it has none.
     """
@@ -81,11 +83,18 @@ class Match(nn.Module):
         self.to_shared = nn.ModuleDict(
             {"image": nn.Linear(spec.encoder.out, spec.shared), "text": nn.Linear(spec.text.width, spec.shared)}
         )
+        if isinstance(spec.text.block, AdaptedPostNorm):
+            share(list(self.encoder.blocks), list(self.text.blocks))
         self.judge = nn.Linear(spec.text.width, 2)
         if spec.captioner is not None:
             self.lm = _sharing(spec.captioner.build({spec.captioner.memory: spec.encoder.out}), self)
         if spec.temperature is not None:
             self.temperature = nn.Parameter(torch.tensor(spec.temperature))
+
+    def reset_parameters(self) -> None:
+        """The temperature as training begins."""
+        if self.spec.temperature is not None:
+            nn.init.constant_(self.temperature, self.spec.temperature)
 
     def rows(self, x_NC: Tensor, grids: tuple[Grid, ...]) -> Tensor:
         """Rows (I, R, D) of pictures of one size, the class token first."""

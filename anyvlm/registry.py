@@ -315,6 +315,8 @@ SYSTEMS = {
     "smolvlm2-500m": "smolvlm:SMOLVLM2_500M",
     "som-llava": "som_llava:SOM_LLAVA",
     "stablelm-2-1.6b": "stablelm:STABLELM_2_1_6B",
+    "uniadapter-blip-base-coco": "uniadapter:UNIADAPTER_COCO",
+    "uniadapter-blip-base-flickr": "uniadapter:UNIADAPTER_FLICKR",
     "videomae-base": "videomae:VIDEOMAE_BASE",
     "videomae-base-finetuned-kinetics": "videomae:VIDEOMAE_BASE_K400",
     "videomae-base-finetuned-ssv2": "videomae:VIDEOMAE_BASE_SSV2",

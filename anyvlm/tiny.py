@@ -22,6 +22,7 @@ from anyvlm.inputs.shortest import Shortest
 from anyvlm.inputs.signal import Given, Mel, SignalPolicy
 from anyvlm.inputs.tiles import AnyRes, Canvas
 from anyvlm.match import MatchSystem
+from anyvlm.parts.adapted import AdaptedPostNorm, AdaptedViT
 from anyvlm.parts.alibi import AlibiDecoder
 from anyvlm.parts.code.code import Code
 from anyvlm.parts.code.tables import OwnTables
@@ -200,6 +201,8 @@ def _swap(swap: Swap, depth: int) -> Swap:
 
 
 def _grounded(stack: G, vocab: int, depth: int) -> G:
+    if isinstance(stack.block, AdaptedPostNorm):
+        stack = stack.but(block__adapter__hidden=HEAD, block__rank=HEAD)
     return stack.but(
         vocab=vocab, width=WIDTH, depth=depth, context=512, block__heads=WIDTH // HEAD, block__ffn__hidden=HIDDEN
     )
@@ -274,6 +277,10 @@ def _film(film: Film, patch: int) -> Film:
 
 def _encoder(encoder: Encoder) -> Encoder:
     match encoder:
+        case AdaptedViT():  # as deep as the text tower, whose adapters it shares
+            return encoder.but(
+                width=WIDTH, depth=2, heads=WIDTH // HEAD, size=SIDE * encoder.patch, ffn__hidden=HIDDEN, adapter__hidden=HEAD
+            )
         case ViT():
             return encoder.but(width=WIDTH, heads=WIDTH // HEAD, size=SIDE * encoder.patch, ffn__hidden=HIDDEN)
         case TiledViT():
