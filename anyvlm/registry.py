@@ -324,6 +324,7 @@ SYSTEMS = {
     "videomae-large": "videomae:VIDEOMAE_LARGE",
     "videomae-large-finetuned-kinetics": "videomae:VIDEOMAE_LARGE_K400",
     "videomae-small-finetuned-kinetics": "videomae:VIDEOMAE_SMALL_K400",
+    "vladva-llava-1.5-7b": "vladva:VLADVA",
     "yi-34b-chat": "yi:YI_34B_CHAT",
     "yi-6b-chat": "yi:YI_6B_CHAT",
     "yi-vl-34b": "yi_vl:YI_VL_34B",

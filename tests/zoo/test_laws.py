@@ -35,6 +35,7 @@ from anyvlm.seq import Kind
 from anyvlm.spec import from_json, to_json
 from anyvlm.system import VLM, Batch, Checkpoint, System, VisionSystem
 from anyvlm.tiny import tiny, tiny_dual, tiny_match, tiny_vision
+from anyvlm.train.embedding import discriminative
 from anyvlm.train.loop import trainable
 from anyvlm.train.lora import add_lora
 from anyvlm.weights.load import Loaded, load_module, load_system
@@ -320,6 +321,9 @@ def test_stages_move_exactly_their_parameters(name: str) -> None:
         before = {n: p.detach().clone() for n, p in vlm.named_parameters()}
         start = batch(name, question(name, answer="It is there."), labels=True)
         loss = cross_entropy(vlm(start)[0], start.labels_BT[0])
+        if "contrast" in stage.losses:  # of points, two against two
+            asked = [question(name, text) for text in ("one word", "a word")], [laid_out(name, text) for text in ("ab", "c")]
+            loss = sum(discriminative(vlm, *(batch(name, *rows) for rows in asked), start).values())
         if "paint" in stage.losses:
             loss = loss + cross_entropy(vlm.painted(start, CODES)[0], CODES[0])
         loss.backward()
