@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from anyvlm.dual import DualSystem
 from anyvlm.errors import SpecError
+from anyvlm.ground import GroundSystem
 from anyvlm.inputs.policy import ImagePolicy
 from anyvlm.parts.adapted import AdaptedPostNorm, share
 from anyvlm.parts.features import Encoder, Features, Grid
@@ -69,7 +70,7 @@ class MatchSystem(Spec):
         return found
 
 
-AnySystem = System | VisionSystem | MatchSystem | DualSystem
+AnySystem = System | VisionSystem | MatchSystem | DualSystem | GroundSystem
 """Every kind of thing the registry holds."""
 
 
@@ -84,7 +85,7 @@ class Match(nn.Module):
             {"image": nn.Linear(spec.encoder.out, spec.shared), "text": nn.Linear(spec.text.width, spec.shared)}
         )
         if isinstance(spec.text.block, AdaptedPostNorm):
-            share(list(self.encoder.blocks), list(self.text.blocks))
+            share(self.encoder, self.text)
         self.judge = nn.Linear(spec.text.width, 2)
         if spec.captioner is not None:
             self.lm = _sharing(spec.captioner.build({spec.captioner.memory: spec.encoder.out}), self)

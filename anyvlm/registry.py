@@ -142,6 +142,8 @@ SYSTEMS = {
     "flan-t5-xl": "flan_t5:FLAN_T5_XL",
     "flan-t5-xxl": "flan_t5:FLAN_T5_XXL",
     "fuyu-8b": "fuyu:FUYU_8B",
+    "glip-l": "glip:GLIP_L",
+    "glip-t": "glip:GLIP_T",
     "idefics-80b": "idefics:IDEFICS_80B",
     "idefics-80b-instruct": "idefics:IDEFICS_80B_INSTRUCT",
     "idefics-9b": "idefics:IDEFICS_9B",

@@ -8,6 +8,7 @@ from typing import TypeVar
 from anyvlm.contrasts import Conditioned
 from anyvlm.dual import Contrast, DualSystem, SignalTower, TextTower, Tower
 from anyvlm.errors import SpecError
+from anyvlm.ground import GroundSystem
 from anyvlm.inputs.budget import Budget
 from anyvlm.inputs.film import Film
 from anyvlm.inputs.letterbox import Letterbox
@@ -61,6 +62,7 @@ from anyvlm.parts.vision.nfnet import NFNet
 from anyvlm.parts.vision.resnet import ResNet
 from anyvlm.parts.vision.signal import SignalViT
 from anyvlm.parts.vision.stemmed import StemmedViT
+from anyvlm.parts.vision.swin import Swin
 from anyvlm.parts.vision.tiled import TiledViT
 from anyvlm.parts.vision.tubes import TubeViT
 from anyvlm.parts.vision.vit import ViT
@@ -92,6 +94,16 @@ def tiny_match(system: MatchSystem, *, vocab: int = 512, depth: int = 2) -> Matc
     return system.but(
         encoder=_encoder(system.encoder), policy=_policy(system.policy, system.encoder.patch), shared=HEAD,
         text=_grounded(system.text, vocab, depth), captioner=captioner,
+    )  # fmt: skip
+
+
+def tiny_ground(system: GroundSystem, *, vocab: int = 512, depth: int = 2) -> GroundSystem:
+    """The same for a system that says where words are; all its layers are kept, which layouts count."""
+    text = _text(system.text, vocab, depth)
+    assert isinstance(text, BertText)
+    return system.but(
+        encoder=_encoder(system.encoder), policy=_policy(system.policy, system.encoder.patch), pyramid__width=WIDTH, text=text,
+        fusion__inner=WIDTH, fusion__heads=WIDTH // HEAD,
     )  # fmt: skip
 
 
@@ -296,6 +308,8 @@ def _encoder(encoder: Encoder) -> Encoder:
             return encoder.but(encoder=_encoder(encoder.encoder), width=WIDTH)
         case ConvNeXt():
             return encoder.but(widths=(8, 16, 16, WIDTH), depths=(1, 1, 2, 1))
+        case Swin():
+            return encoder.but(width=HEAD, depths=(1, 1, 2, 1), heads=(1, 1, 2, 2), window=2)
         case FastViT():
             widths = (8, *(16,) * (len(encoder.widths) - 3), WIDTH, WIDTH)
             return encoder.but(widths=widths, depths=(1,) * len(widths), head=HEAD)

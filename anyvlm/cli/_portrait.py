@@ -15,6 +15,7 @@ from rich.tree import Tree
 from anyvlm.anatomy.parameters import Branch
 from anyvlm.cli._words import by, link, place, short
 from anyvlm.dual import DualSystem
+from anyvlm.ground import GroundSystem
 from anyvlm.inputs.messages import ask
 from anyvlm.inputs.video import Footage
 from anyvlm.match import AnySystem, MatchSystem
@@ -113,6 +114,13 @@ def _parts(system: AnySystem, tree: Branch) -> Tree:
             if spec is not None:
                 _part(root, tree, path, spec)
         _grow(root, replace(tree, branches=tuple(branch for branch in tree.branches if branch.name not in parts)))
+        return root
+    if isinstance(system, GroundSystem):
+        root.add(_titled("policy", "", system.policy))
+        own: dict[str, Spec] = {"encoder": system.encoder, "pyramid": system.pyramid, "text": system.text}
+        for path, each in own.items():
+            _part(root, tree, path, each)
+        _grow(root, replace(tree, branches=tuple(branch for branch in tree.branches if branch.name not in own)))
         return root
     if isinstance(system, DualSystem):
         for name, tower in system.towers.items():

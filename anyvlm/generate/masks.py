@@ -46,8 +46,8 @@ def classify_masks(
     cosine = torch.stack([some.max(-1).values for some in cosine_QW.split([len(group) for group in words], -1)], -1)
     contrast = model.module.contrast()
     with torch.inference_mode():
-        logits = contrast.scale.exp().clamp(max=100) * cosine
-    return Classes(cosine, contrast.probabilities(logits), cut, tuple(group[0] for group in words))
+        scale = contrast.get_parameter("scale").exp().clamp(max=100)
+    return Classes(cosine, contrast.probabilities(scale * cosine), cut, tuple(group[0] for group in words))
 
 
 @torch.inference_mode()

@@ -6,7 +6,6 @@ Shape letters: B items, T rows of each, S rows of a picture, D width, H heads, h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -163,8 +162,10 @@ class AdaptedPostNormBlock(PostNormBlock):
 
     def close(self, x: Tensor, before: Tensor, reads: bool) -> Tensor:
         """The adapter reads what it was before the picture, and after it what it is now."""
-        out = self.think(x) + self.adapter(before, "text")
-        return out + self.adapter(x, "both") if reads else out
+        out: Tensor = self.think(x) + self.adapter(before, "text")
+        if reads:
+            out = out + self.adapter(x, "both")
+        return out
 
 
 class AdaptedCrossAttention(CrossAttention):
@@ -178,14 +179,16 @@ class AdaptedCrossAttention(CrossAttention):
         """Keys and values (B, H, S, h) of the other rows."""
         k, v = super().keys(x_BSD)
         more = (each(x_BSD).unflatten(-1, (self.heads, -1)).transpose(1, 2) for each in (self.key, self.value))
-        return k + next(more), v + next(more)
+        key, value = more
+        return k + key, v + value
 
 
-def share(pictures: Sequence[nn.Module], texts: Sequence[nn.Module]) -> None:
+def share(encoder: nn.Module, text: nn.Module) -> None:
     """One adapter for the blocks of pictures and texts at the same place, one key and value adapter for all of texts.
 
     Raises SpecError for towers of unequal depth.
     """
+    pictures, texts = (list(tower.get_submodule("blocks").children()) for tower in (encoder, text))
     if len(pictures) != len(texts):
         raise SpecError(f"Adapters are shared block by block, but the towers have {len(pictures)} and {len(texts)} of them.")
     first = texts[0]

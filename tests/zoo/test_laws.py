@@ -23,6 +23,7 @@ from torch.nn.functional import cross_entropy
 from anyvlm import registry
 from anyvlm.dual import DualSystem
 from anyvlm.errors import InputError
+from anyvlm.ground import GroundSystem
 from anyvlm.inputs.collate import collate
 from anyvlm.inputs.messages import Message, Picture, Video
 from anyvlm.inputs.plan import Plan, plan
@@ -34,7 +35,7 @@ from anyvlm.match import AnySystem, MatchSystem
 from anyvlm.seq import Kind
 from anyvlm.spec import from_json, to_json
 from anyvlm.system import VLM, Batch, Checkpoint, System, VisionSystem
-from anyvlm.tiny import tiny, tiny_dual, tiny_match, tiny_vision
+from anyvlm.tiny import tiny, tiny_dual, tiny_ground, tiny_match, tiny_vision
 from anyvlm.train.embedding import discriminative
 from anyvlm.train.loop import trainable
 from anyvlm.train.lora import add_lora
@@ -68,6 +69,8 @@ def shrunk(system: AnySystem) -> AnySystem:
         return tiny_match(system)
     if isinstance(system, DualSystem):
         return tiny_dual(system)
+    if isinstance(system, GroundSystem):
+        return tiny_ground(system)
     return tiny_vision(system) if isinstance(system, VisionSystem) else small(system.name)
 
 
