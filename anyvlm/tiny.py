@@ -103,7 +103,7 @@ def tiny_ground(system: GroundSystem, *, vocab: int = 512, depth: int = 2) -> Gr
     assert isinstance(text, BertText)
     return system.but(
         encoder=_encoder(system.encoder), policy=_policy(system.policy, system.encoder.patch), pyramid__width=WIDTH, text=text,
-        fusion__inner=WIDTH, fusion__heads=WIDTH // HEAD,
+        fusion__inner=WIDTH, fusion__heads=WIDTH // HEAD, head__groups=4,
     )  # fmt: skip
 
 

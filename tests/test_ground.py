@@ -40,6 +40,12 @@ def built(name: str) -> Ground:
     assert isinstance(system, GroundSystem)
     module = stirred(tiny_ground(system).but(tokenizer=None).build().eval())
     assert isinstance(module, Ground)
+    with torch.no_grad():  # a tiny map is not read outside of itself, and no share is the constant of a dead ReLU
+        for key, p in module.named_parameters():
+            if ".head.offset." in key or key.endswith("head.weigh.weight"):
+                p.mul_(0.02)
+            elif key.endswith("head.weigh.bias"):
+                p.fill_(1.0)
     return module
 
 

@@ -1,8 +1,7 @@
 """GLIP (2112.03857): detection as grounding; places of a picture and tokens of a text read each other, and are compared.
 
-Numbers: microsoft/GLIP 9dda955 `configs/pretrain/glip_{Swin_T_O365_GoldG,Swin_L}.yaml`, `config/defaults.py`. Here are the
-towers, the pyramid, the layers in which both read each other and the logits; the convolutions between those layers (DyConv,
-deformable) and the heads of boxes come later, so that logits are not yet those of the published weights.
+Numbers: microsoft/GLIP 9dda955 `configs/pretrain/glip_{Swin_T_O365_GoldG,Swin_L}.yaml`, `config/defaults.py`. The heads of
+boxes, centres and their suppression come later: here are the logits of every place and token.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from anyvlm.inputs.text import TextPolicy
 from anyvlm.parts.bifusion import BiFusion
 from anyvlm.parts.catalog.glip import BERT_BASE, SWIN_L, SWIN_T, glip_layouts
 from anyvlm.parts.connect.fpn import Pyramid
+from anyvlm.parts.deformable import DyHead
 from anyvlm.parts.vision.swin import Swin
 from anyvlm.system import Checkpoint, Meta, Stage
 from anyvlm.weights.sources import Directory, Hub
@@ -26,7 +26,7 @@ WORDS = TextPolicy(context=256, first="[CLS]", last="[SEP]", pad="[PAD]", fill=T
 def _glip(name: str, eye: Swin, depth: int, file: str, data: tuple[str, ...], decay: float, epochs: int | None) -> GroundSystem:
     return GroundSystem(
         name=name, policy=PIXELS, encoder=eye, pyramid=Pyramid(), words=WORDS, text=BERT_BASE, depth=depth,
-        fusion=BiFusion(start=1 / depth), tokenizer=Hub(repo="google-bert/bert-base-uncased"),
+        fusion=BiFusion(start=1 / depth), head=DyHead(), tokenizer=Hub(repo="google-bert/bert-base-uncased"),
         checkpoints=(Checkpoint(source=Directory(path=file), layouts=glip_layouts(depth)),),
         stages=(Stage(
             name="ground", train=("*",), data=data, losses={"tokens": 1.0}, lr=1e-4, rates={"text.*": 1e-5}, batch=64,
@@ -35,7 +35,7 @@ def _glip(name: str, eye: Swin, depth: int, file: str, data: tuple[str, ...], de
         ),),
         meta=Meta(
             paper="2112.03857", year=2021, license="MIT", family="glip", row="glip",
-            summary=f"{file}: towers and fusion; the deformable convolutions between and the box head come later.",
+            summary=f"{file}: how well every place fits every token; the box head comes later.",
         ),
     )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """GLIP's towers, pyramid, fusion and logits equal microsoft/GLIP 9dda955 (and transformers' BERT), run outside the repository
-on the same tiny random weights, with padded texts. Its deformable convolutions are in neither.
+on the same tiny random weights, with padded texts. Its deformable convolutions have no code for a CPU: there stood
+loops that do what its kernel does, number by number.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def system() -> GroundSystem:
     return found.but(
         encoder=Swin(width=16, depths=(2, 2, 2, 2), heads=(2, 2, 4, 4), window=3), pyramid__width=24, depth=DEPTH,
         text__vocab=40, text__width=32, text__depth=2, text__context=20, fusion__inner=48, fusion__heads=4, **block,
-        checkpoints__0__layouts=glip_layouts(DEPTH),
+        head__groups=4, checkpoints__0__layouts=glip_layouts(DEPTH),
     )  # fmt: skip
 
 
@@ -40,7 +41,7 @@ def weights() -> dict[str, Tensor]:
 
 
 def theirs() -> dict[str, Tensor]:
-    (layout,) = system().checkpoints[0].layouts
+    layout = system().checkpoints[0].layouts[0]
     return {name: tensor.contiguous() for name, tensor in revert(weights(), layout, system().part)}
 
 
@@ -60,7 +61,7 @@ def few(x: Tensor) -> list[float]:
 
 def module() -> Ground:
     head = "module.rpn.head."
-    files = theirs() | {f"{head}bbox_pred.bias": torch.ones(4), f"{head}dyhead_tower.2.offset.bias": torch.ones(27)}
+    files = theirs() | {f"{head}bbox_pred.bias": torch.ones(4), f"{head}scales.0.scale": torch.ones(1)}
     ours = system().build().eval()
     ours.load_state_dict(dict(convert(files, choose(files, system().checkpoints[0].layouts, system().part))))
     return ours

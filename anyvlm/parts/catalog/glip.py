@@ -41,12 +41,15 @@ def _pyramid() -> Keys:
 
 
 def _head(depth: int) -> Keys:
-    """Every layer has three steps; the third, of deformable convolutions, and the boxes' heads are not read yet."""
+    """Every layer has three steps. The heads of boxes are not read yet."""
     fused = {
         "layer_norm_v.": "norm_image.", "layer_norm_l.": "norm_text.", "attn.v_proj.": "q.", "attn.l_proj.": "k.",
         "attn.values_v_proj.": "v_image.", "attn.values_l_proj.": "v_text.", "attn.out_v_proj.": "o_image.",
         "attn.out_l_proj.": "o_text.", "gamma_v": "scale_image", "gamma_l": "scale_text",
     }  # fmt: skip
+    maps = {"AttnConv.1.": "weigh.", "offset.": "offset.", "relu.fc.0.": "act.down.", "relu.fc.2.": "act.up."}
+    for n, part in enumerate(("above", "same", "below")):
+        maps |= {f"DyConv.{n}.conv.": f"{part}.conv.", f"DyConv.{n}.bn.": f"{part}.norm."}
     rules = rename({
         "dot_product_projection_text.": "align.words.", "log_scale": "align.scale", "bias_lang": "align.bias_text",
         "bias0": "align.bias",
@@ -55,16 +58,20 @@ def _head(depth: int) -> Keys:
         tower = "dyhead_tower."
         rules += rename({f"{tower}{3 * n}.b_attn.{theirs}": f"layers.{n}.fusion.{ours}" for theirs, ours in fused.items()})
         rules += post_norm(f"{tower}{3 * n + 1}.", f"layers.{n}.text.")
-    convolutions = ("*.DyConv.*", "*.AttnConv.*", "*.offset.*", "*.relu.fc.*")
-    return Keys(rules=rules, ignore=(*convolutions, "cls_logits.*", "bbox_pred.*", "centerness.*", "scales.*"))
+        rules += rename({f"{tower}{3 * n + 2}.{theirs}": f"layers.{n}.head.{ours}" for theirs, ours in maps.items()})
+    return Keys(rules=rules, ignore=("cls_logits.*", "bbox_pred.*", "centerness.*", "scales.*"))
 
 
 def glip_layouts(depth: int) -> tuple[Layout, ...]:
-    """Of the authors' files, which were saved in parallel ("module.")."""
-    backbone, language = "module.backbone.", "module.language_backbone.body.model."
+    """Of the authors' files, as they are saved in parallel ("module.") and alone."""
+    return tuple(_layout(name, prefix, depth) for name, prefix in (("glip", "module."), ("glip-alone", "")))
+
+
+def _layout(name: str, prefix: str, depth: int) -> Layout:
     mounts = (
-        Mount(theirs=f"{backbone}body.", ours="encoder.", keys=_swin()),
-        Mount(theirs=f"{backbone}fpn.", ours="pyramid.", keys=_pyramid()),
-        Mount(theirs=language, ours="text.", keys=BERT_HF), Mount(theirs="module.rpn.head.", ours="", keys=_head(depth)),
+        Mount(theirs=f"{prefix}backbone.body.", ours="encoder.", keys=_swin()),
+        Mount(theirs=f"{prefix}backbone.fpn.", ours="pyramid.", keys=_pyramid()),
+        Mount(theirs=f"{prefix}language_backbone.body.model.", ours="text.", keys=BERT_HF),
+        Mount(theirs=f"{prefix}rpn.head.", ours="", keys=_head(depth)),
     )  # fmt: skip
-    return (Layout(name="glip", mounts=mounts, ignore=("module.rpn.anchor_generator.*",)),)
+    return Layout(name=name, mounts=mounts, ignore=(f"{prefix}rpn.anchor_generator.*",))
