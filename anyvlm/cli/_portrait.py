@@ -139,6 +139,8 @@ def _parts(system: AnySystem, tree: Branch) -> Tree:
         for part, spec in (("encoders", stream.encoder), ("connectors", stream.connector)):
             _part(root, tree, f"{part}.{name}", spec)
     _part(root, tree, "lm", system.lm)
+    if system.embedding:
+        _part(root, tree, "soft", system.embedding)
     if system.painting:
         _part(root, tree, "painter", system.painting.tables)
     return root
