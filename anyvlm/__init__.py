@@ -36,11 +36,13 @@ def load(
     Raises a subclass of `anyvlm.errors.AnyVLMError`, whose text is one sentence for the user.
     """
     from anyvlm.dual import DualSystem
+    from anyvlm.errors import InputError
     from anyvlm.generate.device import place
     from anyvlm.generate.dual import DualModel
     from anyvlm.generate.match import MatchModel
     from anyvlm.generate.model import Model
     from anyvlm.generate.vision import VisionModel
+    from anyvlm.ground import GroundSystem
     from anyvlm.match import MatchSystem
     from anyvlm.system import VisionSystem
     from anyvlm.weights.load import find
@@ -52,6 +54,8 @@ def load(
         return MatchModel.load(found, where, remote=remote)
     if isinstance(found, DualSystem):
         return DualModel.load(found, where, remote=remote)
+    if isinstance(found, GroundSystem):
+        raise InputError(f"'{found.name}' cannot be asked: its box head comes later; `weights.load.load_module` loads it.")
     return Model.load(found, where, remote=remote, masks=masks)
 
 

@@ -22,7 +22,7 @@ from anyvlm.inputs.signal import SignalPolicy
 from anyvlm.inputs.text import TextPolicy, WordsBatch
 from anyvlm.parts.chunked import info_nce, sigmoid
 from anyvlm.parts.features import Encoder, Features
-from anyvlm.parts.pool import Linear, Pool
+from anyvlm.parts.pool import Map, Pool
 from anyvlm.parts.text import TextEncoder
 from anyvlm.parts.uncertain import Spread
 from anyvlm.spec import Spec
@@ -42,7 +42,7 @@ class Tower(Spec):
     policy: Policy
     encoder: Encoder
     pool: Pool
-    project: Linear | None = None
+    project: Map | None = None
     spread: Spread | None = None
 
     @property
@@ -62,7 +62,7 @@ class SignalTower(Spec):
     policy: SignalPolicy
     encoder: Encoder
     pool: Pool
-    project: Linear | None = None
+    project: Map | None = None
 
     @property
     def out(self) -> int:
@@ -81,7 +81,7 @@ class TextTower(Spec):
     policy: TextPolicy
     encoder: TextEncoder
     pool: Pool
-    project: Linear | None = None
+    project: Map | None = None
     spread: Spread | None = None
 
     @property

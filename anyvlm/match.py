@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from anyvlm.dual import DualSystem
 from anyvlm.errors import SpecError
+from anyvlm.ground import GroundSystem
 from anyvlm.inputs.policy import ImagePolicy
+from anyvlm.parts.adapted import AdaptedPostNorm, share
 from anyvlm.parts.features import Encoder, Features, Grid
 from anyvlm.parts.grounded import GroundedDecoder, GroundedLM, GroundedText
 from anyvlm.spec import Spec
@@ -36,6 +38,7 @@ class MatchSystem(Spec):
     """Two towers (picture: the class token; text: the first token) projected into a space of `shared` dimensions, where cosine
     is likeness; and the text tower beside the picture, whose first state says whether they match.
 
+    Adapters beside the blocks of both (`AdaptedViT`, `AdaptedPostNorm`) are the same ones.
     `captioner`: a language model that shares everything with the text tower but self-attention (and has a head).
     `temperature`: where the one of contrast begins, which such systems train with the rest; None: it has none.
     """
@@ -67,7 +70,7 @@ class MatchSystem(Spec):
         return found
 
 
-AnySystem = System | VisionSystem | MatchSystem | DualSystem
+AnySystem = System | VisionSystem | MatchSystem | DualSystem | GroundSystem
 """Every kind of thing the registry holds."""
 
 
@@ -81,11 +84,18 @@ class Match(nn.Module):
         self.to_shared = nn.ModuleDict(
             {"image": nn.Linear(spec.encoder.out, spec.shared), "text": nn.Linear(spec.text.width, spec.shared)}
         )
+        if isinstance(spec.text.block, AdaptedPostNorm):
+            share(self.encoder, self.text)
         self.judge = nn.Linear(spec.text.width, 2)
         if spec.captioner is not None:
             self.lm = _sharing(spec.captioner.build({spec.captioner.memory: spec.encoder.out}), self)
         if spec.temperature is not None:
             self.temperature = nn.Parameter(torch.tensor(spec.temperature))
+
+    def reset_parameters(self) -> None:
+        """The temperature as training begins."""
+        if self.spec.temperature is not None:
+            nn.init.constant_(self.temperature, self.spec.temperature)
 
     def rows(self, x_NC: Tensor, grids: tuple[Grid, ...]) -> Tensor:
         """Rows (I, R, D) of pictures of one size, the class token first."""

@@ -12,10 +12,12 @@ from math import prod
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anyvlm.errors import SpecError
 from anyvlm.inputs.boxes import Boxes
+from anyvlm.inputs.embedding import Embedding
 from anyvlm.inputs.film import Film
 from anyvlm.inputs.markup import Markup
 from anyvlm.inputs.painting import Painting
@@ -31,6 +33,7 @@ from anyvlm.parts.cut import Cut
 from anyvlm.parts.features import Connector, Encoder, Features, Grid, Join
 from anyvlm.parts.language import LanguageModel
 from anyvlm.parts.lesson import Lesson, Views
+from anyvlm.parts.soft import SoftPrompt
 from anyvlm.seq import Kind, Memory, Seq, blocks
 from anyvlm.spec import Spec
 from anyvlm.weights.sources import Source
@@ -178,7 +181,8 @@ class System(Spec):
 
     `placeholder`: the token whose places image rows take in prompt ids. `attention`: "causal", or "prefix" where all tokens
     before the answer see each other, or an encoder of the language model reads them. `boxes`: how its text writes places.
-    `masks`: the code in which it writes masks, whose weights are a file of their own. `painting`: how it makes pictures, if it
+    `masks`: the code in which it writes masks, whose weights are a file of their own. `embedding`: how it makes points of
+    pictures and texts, where it was taught to. `painting`: how it makes pictures, if it
     can. `tokenizer`: the source it is read from; `added`: control tokens that its files lack and that come behind its last, in
     this order.
     `fresh`: globs of parameters that no checkpoint fills. A language model alone is a System without streams.
@@ -194,6 +198,7 @@ class System(Spec):
     attention: Literal["causal", "prefix"] = "causal"
     boxes: Boxes | None = None
     masks: MaskCode | None = None
+    embedding: Embedding | None = None
     painting: Painting | None = None
     tokenizer: Source | None = None
     checkpoints: tuple[Checkpoint, ...] = ()
@@ -203,6 +208,9 @@ class System(Spec):
     def __post_init__(self) -> None:
         if self.lm.start is not None and self.attention != "prefix":
             raise SpecError(f"'{self.name}': an encoder of its language model reads the prompt; set attention='prefix'.")
+        apart = self.lm.start is not None or any(stream.reach for stream in self.streams.values())
+        if self.embedding is not None and (apart or self.attention != "causal"):
+            raise SpecError(f"'{self.name}' cannot make points: its last token does not follow from all of a plain sequence.")
 
     def build(self) -> VLM:
         """The module, with random weights."""
@@ -346,7 +354,7 @@ class Batch:
 
 
 class VLM(nn.Module):
-    """Parameters lie under `lm.`, `encoders.<stream>.`, `connectors.<stream>.`, `joins.<stream>.` and `painter.`."""
+    """Parameters lie under `lm.`, `encoders.<stream>.`, `connectors.<stream>.`, `joins.<stream>.`, `painter.` and `soft.`."""
 
     def __init__(self, spec: System) -> None:
         super().__init__()
@@ -363,6 +371,8 @@ class VLM(nn.Module):
         self.painter: TablesModule | None = None
         if spec.painting:
             self.painter = spec.painting.tables.build(spec.lm.width, eyes, bridges)
+        learned = spec.embedding.soft if spec.embedding else 0
+        self.soft = SoftPrompt(learned, spec.lm.width) if learned else None
 
     def features(self, media: Mapping[str, Pixels]) -> dict[str, Features]:
         """Rows of every array of every stream, in the language model's width."""
@@ -408,6 +418,14 @@ class VLM(nn.Module):
     def forward(self, batch: Batch, cache: Cache | None = None) -> Tensor:
         """Logits (B, T, vocab), at the places of `labels_BT`."""
         return self.lm.logits(self.lm.hidden(self.lm.begin(self.assemble(batch)), cache))
+
+    def points(self, batch: Batch) -> Tensor:
+        """Points (B, D) of length 1, in fp32: the state of the last token of every question, behind what was learned."""
+        seq = self.assemble(batch)
+        seq = seq if self.soft is None else self.soft(seq)
+        last_B = (seq.seg_BT >= 0).sum(1) - 1
+        hidden_BTD = self.lm.hidden(seq)
+        return F.normalize(hidden_BTD[torch.arange(len(last_B), device=last_B.device), last_B].float(), dim=-1)
 
     def painted(self, batch: Batch, codes_Bn: Tensor) -> Tensor:
         """Logits (B, n, codes) of the codes of a picture behind every prompt, each from those before it.

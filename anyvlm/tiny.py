@@ -8,6 +8,7 @@ from typing import TypeVar
 from anyvlm.contrasts import Conditioned, Views
 from anyvlm.dual import Contrast, DualSystem, SignalTower, TextTower, Tower
 from anyvlm.errors import SpecError
+from anyvlm.ground import GroundSystem
 from anyvlm.inputs.budget import Budget
 from anyvlm.inputs.film import Film
 from anyvlm.inputs.letterbox import Letterbox
@@ -18,9 +19,11 @@ from anyvlm.inputs.native import Native
 from anyvlm.inputs.painting import Painting
 from anyvlm.inputs.policy import ImagePolicy, Policy
 from anyvlm.inputs.scaled import Scaled
+from anyvlm.inputs.shortest import Shortest
 from anyvlm.inputs.signal import Given, Mel, Rows, SignalPolicy
 from anyvlm.inputs.tiles import AnyRes, Canvas
 from anyvlm.match import MatchSystem
+from anyvlm.parts.adapted import AdaptedPostNorm, AdaptedViT
 from anyvlm.parts.alibi import AlibiDecoder
 from anyvlm.parts.captioner import Captioner
 from anyvlm.parts.classify import Classify
@@ -41,6 +44,7 @@ from anyvlm.parts.features import Connector, Encoder
 from anyvlm.parts.grounded import GroundedAnswerer, GroundedDecoder, GroundedText
 from anyvlm.parts.headed import Projector
 from anyvlm.parts.hidden_tubes import HiddenTubes
+from anyvlm.parts.hybrid import HybridText
 from anyvlm.parts.insert.gated import GatedCross
 from anyvlm.parts.language import LanguageModel
 from anyvlm.parts.lesson import Lesson
@@ -61,6 +65,7 @@ from anyvlm.parts.turning_text import TurningText
 from anyvlm.parts.vision.aim import AimViT, NativeAimViT
 from anyvlm.parts.vision.axial import AxialViT
 from anyvlm.parts.vision.bridged import Bridged
+from anyvlm.parts.vision.convnext import ConvNeXt
 from anyvlm.parts.vision.eva import EvaViT
 from anyvlm.parts.vision.fastvit import FastViT
 from anyvlm.parts.vision.gated import GatedViT
@@ -70,6 +75,7 @@ from anyvlm.parts.vision.resnet import ResNet
 from anyvlm.parts.vision.seconds import SecondsBert
 from anyvlm.parts.vision.signal import SignalViT
 from anyvlm.parts.vision.stemmed import StemmedViT
+from anyvlm.parts.vision.swin import Swin
 from anyvlm.parts.vision.tiled import TiledViT
 from anyvlm.parts.vision.tubes import TubeViT
 from anyvlm.parts.vision.vit import ViT
@@ -106,6 +112,16 @@ def tiny_match(system: MatchSystem, *, vocab: int = 512, depth: int = 2) -> Matc
     return system.but(
         encoder=_encoder(system.encoder), policy=_policy(system.policy, system.encoder.patch), shared=HEAD,
         text=_grounded(system.text, vocab, depth), captioner=captioner,
+    )  # fmt: skip
+
+
+def tiny_ground(system: GroundSystem, *, vocab: int = 512, depth: int = 2) -> GroundSystem:
+    """The same for a system that says where words are; all its layers are kept, which layouts count."""
+    text = _text(system.text, vocab, depth)
+    assert isinstance(text, BertText)
+    return system.but(
+        encoder=_encoder(system.encoder), policy=_policy(system.policy, system.encoder.patch), pyramid__width=WIDTH, text=text,
+        fusion__inner=WIDTH, fusion__heads=WIDTH // HEAD, head__groups=4,
     )  # fmt: skip
 
 
@@ -172,6 +188,8 @@ def _text(text: TextEncoder, vocab: int, depth: int) -> TextEncoder:
     match text:
         case TextTransformer():
             return text.but(vocab=vocab, width=WIDTH, depth=depth, heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
+        case HybridText():  # its layout counts the blocks
+            return text.but(vocab=vocab, width=WIDTH, heads=WIDTH // HEAD, ffn__hidden=HIDDEN)
         case BertText():
             heads = WIDTH // HEAD
             return text.but(vocab=vocab, width=WIDTH, depth=depth, block__heads=heads, block__ffn__hidden=HIDDEN)
@@ -252,6 +270,8 @@ def _swap(swap: Swap, depth: int) -> Swap:
 
 
 def _grounded(stack: G, vocab: int, depth: int) -> G:
+    if isinstance(stack.block, AdaptedPostNorm):
+        stack = stack.but(block__adapter__hidden=HEAD, block__rank=HEAD)
     return stack.but(
         vocab=vocab, width=WIDTH, depth=depth, context=512, block__heads=WIDTH // HEAD, block__ffn__hidden=HIDDEN
     )
@@ -329,6 +349,10 @@ def _encoder(encoder: Encoder) -> Encoder:
         case GatedViT():
             small = {"ffn__hidden": HIDDEN, "gate_ffn__hidden": HIDDEN}
             return encoder.but(width=WIDTH, heads=WIDTH // HEAD, size=SIDE * encoder.patch, **small)
+        case AdaptedViT():  # as deep as the text tower, whose adapters it shares
+            return encoder.but(
+                width=WIDTH, depth=2, heads=WIDTH // HEAD, size=SIDE * encoder.patch, ffn__hidden=HIDDEN, adapter__hidden=HEAD
+            )
         case ViT():
             return _vit(encoder)
         case TiledViT():
@@ -342,8 +366,13 @@ def _encoder(encoder: Encoder) -> Encoder:
             return encoder.but(width=HEAD, depths=(1, 1, 1, 2), size=SIDE * encoder.patch)
         case Bridged():
             return encoder.but(encoder=_encoder(encoder.encoder), width=WIDTH)
+        case ConvNeXt():
+            return encoder.but(widths=(8, 16, 16, WIDTH), depths=(1, 1, 2, 1))
+        case Swin():
+            return encoder.but(width=HEAD, depths=(1, 1, 2, 1), heads=(1, 1, 2, 2), window=2)
         case FastViT():
-            return encoder.but(widths=(8, 16, WIDTH, WIDTH), depths=(1, 1, 1, 1), head=HEAD)
+            widths = (8, *(16,) * (len(encoder.widths) - 3), WIDTH, WIDTH)
+            return encoder.but(widths=widths, depths=(1,) * len(widths), head=HEAD)
         case StemmedViT():
             return encoder.but(width=WIDTH, depth=2, heads=WIDTH // HEAD, size=SIDE * encoder.patch, ffn__hidden=HIDDEN)
         case EvaViT() | TubeViT():
@@ -394,6 +423,8 @@ def _policy(policy: Policy, patch: int) -> Policy:
             return policy.but(least=policy.multiple**2, most=4 * SIDE * policy.multiple**2, budget=None)
         case Longest():
             return policy.but(longest=2 * side, least=side)
+        case Shortest():
+            return policy.but(short=SIDE * policy.multiple, longest=2 * SIDE * policy.multiple)
         case Stretched():
             return policy.but(one=policy.one.but(longest=2 * side, least=side))
         case Scaled():

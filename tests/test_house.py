@@ -33,6 +33,7 @@ ORDER = (
     ("system",),
     ("dual",),
     ("contrasts",),
+    ("ground",),
     ("match",),
     ("zoo",),
     ("registry",),
@@ -221,11 +222,12 @@ def test_verbs() -> None:
 def test_registry_is_the_zoo() -> None:
     """Every system that a zoo file defines has one name in the registry, its own, and every name leads to one."""
     from anyvlm.dual import DualSystem
+    from anyvlm.ground import GroundSystem
     from anyvlm.match import MatchSystem
     from anyvlm.registry import SYSTEMS
     from anyvlm.system import System, VisionSystem
 
-    kinds = (System, VisionSystem, MatchSystem, DualSystem)
+    kinds = (System, VisionSystem, MatchSystem, DualSystem, GroundSystem)
     found = {}
     for path in sorted((PACKAGE / "zoo").glob("[!_]*.py")):
         module = vars(import_module(f"anyvlm.zoo.{path.stem}"))
@@ -266,12 +268,13 @@ def is_name(node: ast.AST) -> bool:
 
 
 def test_only_parts_hold_modules() -> None:
-    """nn.Module is subclassed in parts/, for whole models in system.py, match.py and dual.py, and the trainer's adapters."""
+    """nn.Module is subclassed in parts/, for whole models in system.py and its like, and for the trainer's adapters."""
+    own_files = ("parts/", "system.py", "match.py", "dual.py", "ground.py", "train/")
     wrong = [
         f"{place} {node.name}"
         for place, node in nodes(ast.ClassDef)
         if any(ast.unparse(base) in ("nn.Module", "torch.nn.Module", "Module") for base in node.bases)
-        and not place.startswith(tuple(f"anyvlm/{own}" for own in ("parts/", "system.py", "match.py", "dual.py", "train/")))
+        and not place.startswith(tuple(f"anyvlm/{own}" for own in own_files))
     ]
     assert not wrong, "\n".join(wrong)
 

@@ -74,7 +74,7 @@ def test_saved_directory_is_the_same(name: str, tmp_path: Path) -> None:
     assert tensors(loaded).keys() == dict(ours.module.named_parameters()).keys()
     save(loaded, tmp_path / "saved")
     again = load_system(tmp_path / "saved")
-    assert again.system.but(checkpoints=(), tokenizer=None) == ours.system.but(checkpoints=())
+    assert again.system.but(checkpoints=(), tokenizer=None) == ours.system.but(checkpoints=(), fresh=())
     assert_equal(tensors(again), tensors(loaded))
     both = MatchModel.load(again.system, place("cpu", "fp32")), ours
     a, b = (one.match(pictures(), TEXTS) for one in both)
@@ -101,7 +101,9 @@ def test_stages_move_exactly_their_parameters(name: str) -> None:
         sum(losses.values()).backward()
         torch.optim.SGD(moving.values(), lr=1.0).step()
         moved = {n for n, p in match.named_parameters() if not torch.equal(p, before[n])}
-        assert moved == moving.keys() and all(any(fnmatchcase(n, glob) for n in moved) for glob in stage.train)
+        # what is added to all keys alike changes no attention: UniAdapter's biases there have no gradient
+        still = {n for n in moving if fnmatchcase(n, "text.blocks.*.cross.key.*.bias")}
+        assert moved == moving.keys() - still and all(any(fnmatchcase(n, glob) for n in moved) for glob in stage.train)
 
 
 def test_what_cannot_be_scored_is_told() -> None:

@@ -10,6 +10,7 @@ import pytest
 from anyvlm import registry
 from anyvlm.dual import DualSystem
 from anyvlm.errors import SpecError
+from anyvlm.ground import GroundSystem
 from anyvlm.match import MatchSystem
 from anyvlm.system import System, VisionSystem
 
@@ -26,7 +27,7 @@ def test_the_promised_names() -> None:
 @pytest.mark.parametrize("name", registry.SYSTEMS)
 def test_entries_say_who_made_them(name: str) -> None:
     system = registry.system(name)
-    assert isinstance(system, (System, VisionSystem, MatchSystem, DualSystem)) and system.name == name
+    assert isinstance(system, (System, VisionSystem, MatchSystem, DualSystem, GroundSystem)) and system.name == name
     assert system.meta.license and system.meta.paper and system.meta.year > 2020 and system.meta.summary
 
 

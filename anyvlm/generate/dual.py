@@ -25,7 +25,7 @@ from anyvlm.inputs.policy import Policy
 from anyvlm.inputs.text import WordsBatch
 from anyvlm.inputs.tokenizer import Tokenizer
 from anyvlm.parts.features import still
-from anyvlm.system import Pixels
+from anyvlm.system import Pixels, System
 from anyvlm.weights.load import find, load_module, load_tokenizer
 
 Images = ImageSource | list[ImageSource] | tuple[ImageSource, ...]
@@ -77,9 +77,16 @@ def load(
     name: str | Path, *, device: str | None = None, dtype: str | torch.dtype | None = None, remote: bool = False
 ) -> DualModel:
     """`anyvlm.load` for those who compare: any other system is refused, before its weights are fetched."""
+    from anyvlm.generate.embedding import EmbeddingModel
+
     where, found = place(device, dtype), find(name)
+    if isinstance(found, System) and found.embedding is not None:
+        return EmbeddingModel.of(found, where, remote=remote)
     if not isinstance(found, DualSystem):
-        raise InputError(f"'{found.name}' has no towers to compare; take one that has, such as clip-vit-b-32.")
+        raise InputError(
+            f"'{found.name}' has no towers to compare and does not put pictures and texts into one space; take one that does, "
+            "such as clip-vit-b-32."
+        )
     return DualModel.load(found, where, remote=remote)
 
 
@@ -147,7 +154,7 @@ class DualModel:
             raise InputError("There are no labels, or one is empty; give at least two, none of them empty.")
         if twice := next((name for n, name in enumerate(names) if name in names[:n]), None):
             raise InputError(f"The label '{twice}' is given twice; leave one out.")
-        if len(names) == 1 and isinstance(self.system.contrasts[0], Softmax):
+        if len(names) == 1 and self.chooses:
             raise InputError(
                 f"'{self.system.name}' chooses among labels, so that one alone always has probability 1; give at least two."
             )
@@ -157,7 +164,7 @@ class DualModel:
         self, labels: Sequence[str], templates: Sequence[str] | None = None, *, batch: int = BATCH
     ) -> tuple[Tensor, dict[int, int]]:
         """Points (J, E) of labels, each the mean over the templates; and which labels lost tokens."""
-        around = (self._text_tower().policy.prompt,) if templates is None else tuple(templates)
+        around = (self.prompt,) if templates is None else tuple(templates)
         if not around or any("{}" not in one for one in around):
             raise InputError("A template must hold {} where the label goes, such as 'a photo of a {}.'; give at least one.")
         lines = [one.replace("{}", label) for label in labels for one in around]
@@ -177,7 +184,7 @@ class DualModel:
         several = images if isinstance(images, (list, tuple)) else (images,)
         if not several:
             raise InputError("There are no pictures; give at least one.")
-        policy, parts = self._tower("image").policy, []
+        policy, parts = self.image_policy, []
         for start in range(0, len(several), batch):
             some = [read_image(image, remote=self.remote) for image in several[start : start + batch]]
             parts.append(self.look_arrays([policy.arrays(image)[0] for image in some]))
@@ -216,6 +223,21 @@ class DualModel:
     def _compared(self, images_IE: Tensor, texts_JE: Tensor) -> tuple[Tensor, Tensor]:
         contrast = self.module.contrast()
         return images_IE @ texts_JE.T, contrast.probabilities(contrast.logits(images_IE, texts_JE).float())
+
+    @property
+    def chooses(self) -> bool:
+        """A picture has one of the labels, so that one label alone means nothing."""
+        return isinstance(self.system.contrasts[0], Softmax)
+
+    @property
+    def prompt(self) -> str:
+        """The sentence around a label."""
+        return self._text_tower().policy.prompt
+
+    @property
+    def width(self) -> int:
+        """Of a point."""
+        return self.system.shared
 
     @property
     def image_policy(self) -> Policy:

@@ -20,6 +20,7 @@ from anyvlm.generate.memory import FeatureMemory
 from anyvlm.generate.painting import Brush, draw, paint, painting_of
 from anyvlm.generate.prepack import prepack
 from anyvlm.generate.sampling import Sampling
+from anyvlm.ground import GroundSystem
 from anyvlm.inputs.collate import collate
 from anyvlm.inputs.incremental import Decoding
 from anyvlm.inputs.look import looked_at, pixels_of
@@ -47,6 +48,8 @@ def load(
         raise InputError(f"'{found.name}' is an encoder alone and cannot answer; take a system with a language model.")
     if isinstance(found, MatchSystem):
         raise InputError(f"'{found.name}' answers nothing but scores: `anyvlm.load({found.name!r}).match(pictures, texts)`.")
+    if isinstance(found, GroundSystem):
+        raise InputError(f"'{found.name}' says where words are, and its box head comes later; it does not answer.")
     if isinstance(found, DualSystem):
         how = f"anyvlm.load({found.name!r}).classify(pictures, labels)"
         raise InputError(f"'{found.name}' compares and does not answer: `{how}`.")

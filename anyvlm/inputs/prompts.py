@@ -1,4 +1,6 @@
-"""Sentences around the name of a class, whose points are averaged: OpenAI's eighty for ImageNet (2103.00020)."""
+"""Sentences around the name of a class, whose points are averaged: OpenAI's eighty for ImageNet (2103.00020), ViLD's
+fourteen for what lies in scenes (2104.13921, as in bytedance/fc-clip 2b0bbe2).
+"""
 
 from __future__ import annotations
 
@@ -21,3 +23,11 @@ IMAGENET: tuple[str, ...] = (
     *_ONCE,
 )
 """Eighty; "a" whatever follows, as theirs."""
+
+_SIZES = ("small", "medium", "large")
+SCENES: tuple[str, ...] = (
+    "a photo of a {}.", "This is a photo of a {}", "There is a {} in the scene", "There is the {} in the scene",
+    "a photo of a {} in the scene", *(f"a photo of a {size} {{}}." for size in _SIZES),
+    *(f"This is a photo of a {size} {{}}." for size in _SIZES), *(f"There is a {size} {{}} in the scene." for size in _SIZES),
+)  # fmt: skip
+"""Fourteen, with and without a full stop, as theirs."""

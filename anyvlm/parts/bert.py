@@ -75,7 +75,8 @@ class PostNormBlock(nn.Module):
         self.attn, self.norm1 = SelfAttention(width, spec.heads, layer), spec.norm.build(width)
         self.reads = into is not None
         if into is not None:
-            self.cross, self.norm_cross = CrossAttention(width, spec.heads, into), spec.norm.build(width)
+            self.cross: CrossAttention = CrossAttention(width, spec.heads, into)
+            self.norm_cross = spec.norm.build(width)
         self.ffn, self.norm2 = spec.ffn.build(width), spec.norm.build(width)
 
     def look(self, x: Tensor, added: Tensor | None = None, causal: bool = False, cache: Cache | None = None) -> Tensor:
@@ -92,6 +93,10 @@ class PostNormBlock(nn.Module):
         """The rows after the feed-forward layer."""
         out: Tensor = self.norm2(x + self.ffn(x))
         return out
+
+    def close(self, x: Tensor, before: Tensor, reads: bool) -> Tensor:
+        """The end of the block. `before`: the rows after `look`; `reads`: there was something else to read since."""
+        return self.think(x)
 
 
 class SelfAttention(nn.Module):

@@ -62,6 +62,13 @@ def patches(pixels_BCHW: Tensor, patch: int, frames: int = 1) -> Tensor:
     return x.permute(0, 3, 5, 2, 1, 4, 6).reshape(-1, C * frames * patch * patch)
 
 
+def pictures(x_BnC: Tensor, grid: Grid, patch: int) -> Tensor:
+    """Patches of one grid (B, h * w, 3 * patch * patch) -> pictures (B, 3, H, W): the inverse of `patches`."""
+    _, h, w = grid
+    x = x_BnC.reshape(-1, h, w, 3, patch, patch).permute(0, 3, 1, 4, 2, 5)
+    return x.reshape(-1, 3, h * patch, w * patch)
+
+
 def still(pixels_CHW: Tensor, encoder: Encoder) -> Tensor:
     """The patches of one picture, which an encoder of video sees standing still for as long as a patch lasts."""
     return encoder.cut(pixels_CHW)

@@ -84,11 +84,11 @@ def _run(
     """All blocks. A token that sees no row of the memory skips the cross-attention."""
     for n, block in enumerate(blocks):
         assert isinstance(block, PostNormBlock)
-        x = block.look(x, added, causal, cache)
+        x = before = block.look(x, added, causal, cache)
         if at is not None:
             k, v = remembered(cache, n, None if at.x_BSD is None else block.cross.keys(at.x_BSD))
             x = torch.where(at.some_BT1, block.read(x, k, v, at.added), x)
-        x = block.think(x)
+        x = block.close(x, before, at is not None)
     return x
 
 

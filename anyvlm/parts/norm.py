@@ -21,6 +21,15 @@ class LayerNorm(Spec):
         """The module for rows of `width`."""
         return nn.LayerNorm(width, eps=self.eps, bias=self.bias)
 
+    def across(self, width: int) -> nn.Module:
+        """The module for maps (B, width, h, w), each place of which is normed alone."""
+        return _Across(width, eps=self.eps, bias=self.bias)
+
+
+class _Across(nn.LayerNorm):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RMSNorm(Spec):

@@ -83,6 +83,30 @@ class RestModule(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NormedMean(Pool):
+    """The mean of all rows, then a norm (ConvNeXt)."""
+
+    norm: LayerNorm
+
+    def build(self, width: int) -> nn.Module:
+        """The module."""
+        return NormedMeanModule(self, width)
+
+
+class NormedMeanModule(nn.Module):
+    """Parameters: norm."""
+
+    def __init__(self, spec: NormedMean, width: int) -> None:
+        super().__init__()
+        self.mean, self.norm = Pick(row="mean").build(width), spec.norm.build(width)
+
+    def forward(self, x_BRD: Tensor, seen_BR: Tensor | None = None) -> Tensor:
+        """Rows (B, R, D) -> (B, D)."""
+        out: Tensor = self.norm(self.mean(x_BRD, seen_BR))
+        return out
+
+
+@dataclass(frozen=True, kw_only=True)
 class Probe(Pool):
     """A learned vector looks at all rows; a feed-forward layer of what it saw, normed, is added (SigLIP's "MAP" head)."""
 
@@ -200,6 +224,14 @@ class LookModule(nn.Module):
         return out
 
 
+class Map(Spec):
+    """Contract of maps: vectors (..., width) -> (..., shared), points of the shared space before they are normed."""
+
+    def build(self, width: int, shared: int) -> nn.Module:
+        """The module."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True, kw_only=True)
 class CentredLook(Pool):
     """The same of rows whose every value is first centred and scaled by its mean and deviation over all rows of a batch, in
@@ -233,7 +265,7 @@ class CentredLookModule(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Linear(Spec):
+class Linear(Map):
     """A linear map into the shared space."""
 
     bias: bool = False
@@ -241,3 +273,27 @@ class Linear(Spec):
     def build(self, width: int, shared: int) -> nn.Module:
         """The module."""
         return nn.Linear(width, shared, bias=self.bias)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwoLinear(Map):
+    """A linear map to `ratio` times the width of the shared space, GELU, and one into it without a bias."""
+
+    ratio: int = 2
+
+    def build(self, width: int, shared: int) -> nn.Module:
+        """The module."""
+        return TwoLinearModule(self, width, shared)
+
+
+class TwoLinearModule(nn.Module):
+    """Parameters: up, down."""
+
+    def __init__(self, spec: TwoLinear, width: int, shared: int) -> None:
+        super().__init__()
+        self.up, self.down = nn.Linear(width, spec.ratio * shared), nn.Linear(spec.ratio * shared, shared, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., width) -> (..., shared)."""
+        out: Tensor = self.down(F.gelu(self.up(x)))
+        return out

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from anyvlm.errors import InputError
 from anyvlm.inputs.policy import Policy
 
 if TYPE_CHECKING:
@@ -56,11 +55,8 @@ class Towers:
     """A `DualModel` as an `Embedder`."""
 
     def __init__(self, model: DualModel, source: str, weights: str) -> None:
-        tower = model.system.towers.get("image")
-        if tower is None or not isinstance(tower.policy, Policy):
-            raise InputError(f"'{model.system.name}' has no tower for pictures.")
-        self.model, self.source, self.weights, self.policy = model, source, weights, tower.policy
-        self.name, self.width = model.system.name, model.system.shared
+        self.model, self.source, self.weights, self.policy = model, source, weights, model.image_policy
+        self.name, self.width = model.system.name, model.width
 
     def pictures(self, arrays: Sequence[NDArray[np.float32]]) -> Vectors:
         """(n, width) of arrays that the policy made."""
@@ -87,17 +83,11 @@ class Towers:
 
 def load_towers(name: str, *, device: str | None = None, dtype: str | None = None) -> Towers:
     """A system of towers by name or path, with the digest of its weights. Raises InputError for a system of another kind."""
-    from anyvlm.dual import DualSystem
-    from anyvlm.generate.device import place
-    from anyvlm.generate.dual import DualModel
-    from anyvlm.weights.load import find
+    from anyvlm.generate.dual import load
 
-    system = find(name)
-    if not isinstance(system, DualSystem):
-        raise InputError(f"'{system.name}' does not put pictures and texts into one space; choose one such as clip-vit-b-32.")
-    model = DualModel.load(system, place(device, dtype))
+    model = load(name, device=device, dtype=dtype)
     source = str(Path(name).absolute()) if Path(name).exists() else name
-    return Towers(model, source, digest([path for file in system.checkpoints for path in _files(file.source)]))
+    return Towers(model, source, digest([path for file in model.system.checkpoints for path in _files(file.source)]))
 
 
 def digest(files: Sequence[Path]) -> str:

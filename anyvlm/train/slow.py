@@ -50,7 +50,7 @@ class Slow:
 
     def __init__(self, match: Match, places: int, *, rate: float = 0.995, seed: int = 0) -> None:
         self.rate = rate
-        self.towers = nn.ModuleDict({name: deepcopy(tower) for name, tower in _towers(match).items()})
+        self.towers = deepcopy(nn.ModuleDict(_towers(match)))  # all at once, as towers may share parameters
         self.towers.requires_grad_(False)
         device = match.judge.weight.device
         points = torch.randn(2, places, match.spec.shared, generator=torch.Generator().manual_seed(seed))

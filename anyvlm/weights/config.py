@@ -9,6 +9,7 @@ from pathlib import Path
 
 from anyvlm.dual import DualSystem
 from anyvlm.errors import SpecError, WeightsError
+from anyvlm.ground import GroundSystem
 from anyvlm.inputs.formats import T5_PLAIN
 from anyvlm.inputs.policy import ImagePolicy, policy_from_preprocessor
 from anyvlm.inputs.template import Template
@@ -86,14 +87,14 @@ def read_directory(path: Path, source: Source | None = None, template: Template 
 def _ours(path: Path, source: Source) -> AnySystem:
     """A system that `weights.save` wrote; it keeps the layouts in which it can be exported."""
     system = from_json(read_json(path / "spec.json"), str(path / "spec.json"))
-    if not isinstance(system, (System, VisionSystem, MatchSystem, DualSystem)):
+    if not isinstance(system, (System, VisionSystem, MatchSystem, DualSystem, GroundSystem)):
         raise SpecError(f"{path / 'spec.json'} describes a {type(system).__name__}, not a system.")
     theirs = tuple(layout for checkpoint in system.checkpoints for layout in checkpoint.layouts if layout.mounts)
     system = system.but(checkpoints=(Checkpoint(source=source, layouts=(OURS, *theirs)),), fresh=())
     if isinstance(system, VisionSystem):
         return system
     system = system.but(tokenizer=source if (path / "tokenizer.json").is_file() else None)
-    if isinstance(system, (MatchSystem, DualSystem)):
+    if isinstance(system, (MatchSystem, DualSystem, GroundSystem)):
         return system
     return system.but(streams={name: _placed(path, name, stream) for name, stream in system.streams.items()})
 

@@ -8,6 +8,7 @@ import torch
 
 from anyvlm.dual import DualSystem
 from anyvlm.errors import SpecError
+from anyvlm.ground import GroundSystem
 from anyvlm.inputs.policy import Policy, preprocessor_from_policy
 from anyvlm.inputs.tokenizer import Tokenizer
 from anyvlm.keys import Keys, Layout
@@ -41,7 +42,7 @@ def export_config(
     system: AnySystem, layout: Layout, tokenizer: Tokenizer | None, dtype: torch.dtype
 ) -> dict[str, Json]:
     """File name -> content. Raises SpecError for a system that no class of transformers computes."""
-    if isinstance(system, (MatchSystem, DualSystem)):
+    if isinstance(system, (MatchSystem, DualSystem, GroundSystem)):
         raise SpecError(f"The config of a {type(system).__name__} cannot be written; save it in our own form.")
     if isinstance(system, VisionSystem):
         config = write_vision(_vit(system.encoder), _keys(layout, ""))

@@ -23,6 +23,7 @@ from torch.nn.functional import cross_entropy
 from anyvlm import registry
 from anyvlm.dual import DualSystem
 from anyvlm.errors import InputError
+from anyvlm.ground import GroundSystem
 from anyvlm.inputs.collate import collate
 from anyvlm.inputs.messages import Message, Picture, Video
 from anyvlm.inputs.plan import Plan, plan
@@ -34,7 +35,8 @@ from anyvlm.match import AnySystem, MatchSystem
 from anyvlm.seq import Kind
 from anyvlm.spec import from_json, to_json
 from anyvlm.system import VLM, Batch, Checkpoint, System, VisionSystem
-from anyvlm.tiny import tiny, tiny_dual, tiny_match, tiny_vision
+from anyvlm.tiny import tiny, tiny_dual, tiny_ground, tiny_match, tiny_vision
+from anyvlm.train.embedding import discriminative
 from anyvlm.train.loop import trainable
 from anyvlm.train.lora import add_lora
 from anyvlm.weights.load import Loaded, load_module, load_system
@@ -67,6 +69,8 @@ def shrunk(system: AnySystem) -> AnySystem:
         return tiny_match(system)
     if isinstance(system, DualSystem):
         return tiny_dual(system)
+    if isinstance(system, GroundSystem):
+        return tiny_ground(system)
     return tiny_vision(system) if isinstance(system, VisionSystem) else small(system.name)
 
 
@@ -320,6 +324,9 @@ def test_stages_move_exactly_their_parameters(name: str) -> None:
         before = {n: p.detach().clone() for n, p in vlm.named_parameters()}
         start = batch(name, question(name, answer="It is there."), labels=True)
         loss = cross_entropy(vlm(start)[0], start.labels_BT[0])
+        if "contrast" in stage.losses:  # of points, two against two
+            asked = [question(name, text) for text in ("one word", "a word")], [laid_out(name, text) for text in ("ab", "c")]
+            loss = sum(discriminative(vlm, *(batch(name, *rows) for rows in asked), start).values())
         if "paint" in stage.losses:
             loss = loss + cross_entropy(vlm.painted(start, CODES)[0], CODES[0])
         loss.backward()

@@ -1,4 +1,5 @@
-"""EVA-CLIP and MobileCLIP equal open_clip 3.3.0 and timm 1.0.31, run outside the repository on the same tiny random weights.
+"""EVA-CLIP, MobileCLIP and OpenCLIP's ConvNeXts equal open_clip 3.3.0 and timm 1.0.31 on the same tiny random weights, run
+outside the repository; MobileCLIP-S0 equals apple/ml-mobileclip 4144bb1.
 
 `towers_golden.json` holds their points. Weights, pictures and ids follow from seeds; files are written in their names and
 loaded through our layouts.
@@ -32,7 +33,9 @@ REFERENCE = "open_clip 3.3.0, timm 1.0.31"
 VOCAB = 40
 KINDS = {
     "eva01": "eva01-clip-g-14", "eva02": "eva02-clip-b-16", "eva-last": "eva02-clip-e-14", "mci": "mobileclip-s2",
-    "stemmed": "mobileclip-b",
+    "stemmed": "mobileclip-b", "convnext": "clip-convnext-base-w-laion2b",
+    "convnext-mlp": "clip-convnext-large-d-320-laion2b-ft", "convnext-eps": "clip-convnext-xxlarge-laion2b-augreg",
+    "mci5": "mobileclip2-s3", "vit": "mobileclip2-l-14", "hybrid": "mobileclip-s0",
 }  # fmt: skip
 
 
@@ -64,10 +67,10 @@ def theirs(kind: str) -> dict[str, Tensor]:
     return {name: tensor.contiguous() for name, tensor in revert(weights(kind), layout, spec.part)}
 
 
-def given() -> tuple[Tensor, Tensor]:
+def given(side: int = 96) -> tuple[Tensor, Tensor]:
     """Three pictures, and three texts of one length: behind the end, whose id is the largest, there are zeros."""
-    random = np.random.default_rng(1)
-    images = torch.from_numpy(random.standard_normal((3, 3, 96, 96)).astype(np.float32))
+    random, most = np.random.default_rng(1), max(96, side)
+    images = torch.from_numpy(random.standard_normal((3, 3, most, most)).astype(np.float32))[..., :side, :side]
     ids = torch.from_numpy(random.integers(1, VOCAB - 2, (3, 77)))
     for line, end in enumerate((4, 30, 76)):
         ids[line, end], ids[line, end + 1 :] = VOCAB - 1, 0
@@ -76,11 +79,10 @@ def given() -> tuple[Tensor, Tensor]:
 
 def points(module: Dual) -> dict[str, Tensor]:
     """Of what is given."""
-    images, ids = given()
     tower = module.spec.towers["image"]
-    side = tower.policy.size[0]
+    images, ids = given(tower.policy.size[0])
     seen_BT = torch.arange(77) <= ids.argmax(1, keepdim=True)
-    x = pixels(images[..., :side, :side], tower.encoder.patch)
+    x = pixels(images, tower.encoder.patch)
     return {"image": module.points("image", x), "text": module.points("text", WordsBatch(ids, seen_BT))}
 
 
@@ -109,6 +111,19 @@ def test_points(kind: str, tmp_path: Path) -> None:
             same = getattr(eye, "block", eye), getattr(kin, "block", kin)
             if type(same[0]) is type(same[1]) and getattr(eye, "side", 0) == getattr(kin, "side", 0):
                 record("golden", name, worst, REFERENCE)
+
+
+@torch.no_grad()
+def test_merged_texts_are_the_same(tmp_path: Path) -> None:
+    whole = module("hybrid", tmp_path)
+    before, plain = points(whole), len(list(whole.parameters()))
+    merge(whole.towers["image"].encoder)
+    merge(whole.towers["text"].encoder)
+    again = merged(system("hybrid")).build().eval()
+    again.load_state_dict(whole.state_dict())
+    after = points(again)
+    assert len(list(again.parameters())) < plain and not torch.equal(before["text"], after["text"])
+    assert max(gap(before[name], after[name]) for name in before) <= 1e-5
 
 
 @torch.no_grad()

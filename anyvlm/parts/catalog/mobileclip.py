@@ -6,6 +6,7 @@ Sources: open_clip `model_configs/MobileCLIP*.json`; timm `fastvit.py`, `vision_
 from __future__ import annotations
 
 from anyvlm.keys import Keys, Layout, Mount, Reshape, Rule, Transpose, rename
+from anyvlm.parts.catalog.clip import CLIP_L_14
 from anyvlm.parts.catalog.towers import TEXT_OPEN, clip_text
 from anyvlm.parts.ffn import MLP
 from anyvlm.parts.norm import LayerNorm
@@ -15,9 +16,16 @@ from anyvlm.parts.vision.stemmed import StemmedViT
 MCI0 = FastViT(widths=(64, 128, 256, 512), depths=(2, 6, 10, 2))
 MCI1 = MCI0.but(depths=(4, 12, 20, 4))
 MCI2 = FastViT(widths=(80, 160, 320, 640), depths=(4, 12, 24, 4))
+MCI3 = FastViT(
+    widths=(96, 192, 384, 768, 1536), depths=(2, 12, 24, 4, 2), ratio=4, patch=64, looks=2, squeezes=5,
+    norm=LayerNorm(eps=1e-5), small=None,
+)  # fmt: skip
+MCI4 = MCI3.but(widths=(128, 256, 512, 1024, 2048), depths=(2, 12, 24, 4, 4))
 MCI_B = StemmedViT(width=768, depth=12, heads=12, size=224, ffn=MLP(hidden=3072), norm=LayerNorm(eps=1e-6))
 TEXT = clip_text(512).but(ffn__act="gelu")
 TEXT_ALL = TEXT.but(causal=False, padded=True)
+TEXT_WIDE = clip_text(768).but(ffn__act="gelu", causal=False, padded=True)
+L_14 = CLIP_L_14.but(ffn__act="gelu", keep_cls=True)
 
 _S, _B = "stages.{}.", "stages.{}.blocks.{}."
 _LONG = (Reshape(theirs=(-1, 1, 1), ours=(-1,)),)
@@ -94,6 +102,23 @@ STEMMED_TIMM = Keys(
 )  # fmt: skip
 """timm's vit_base_mci_224."""
 
+VIT_TIMM = Keys(
+    rules=(
+        *rename({
+            "norm_pre.": "norm_pre.", "norm.": "norm.", _V + "norm1.": _V + "norm1.", _V + "norm2.": _V + "norm2.",
+            _V + "attn.qkv.": _V + "attn.qkv.", _V + "attn.proj.": _V + "attn.o.", _V + "mlp.fc1.": _V + "ffn.up.",
+            _V + "mlp.fc2.": _V + "ffn.down.",
+        }),
+        Rule(theirs=("cls_token",), ours=("cls",), ops=(Reshape(theirs=(1, 1, "width"), ours=("width",)),)),
+        Rule(theirs=("pos_embed",), ours=("pos",), ops=(Reshape(theirs=(1, -1, "width"), ours=(-1, "width")),)),
+        Rule(
+            theirs=("patch_embed.proj.weight",), ours=("stem.weight",),
+            ops=(Reshape(theirs=("width", 3, "patch", "patch"), ours=("width", -1)),),
+        ),
+    )
+)  # fmt: skip
+"""timm's vit_large_patch14_clip_224."""
+
 
 def _layouts(eye: Keys, head: str) -> tuple[Layout, ...]:
     ends = Keys(
@@ -111,3 +136,4 @@ def _layouts(eye: Keys, head: str) -> tuple[Layout, ...]:
 
 MCI_LAYOUTS = _layouts(MCI_TIMM, "visual.trunk.head.fc.")
 MCI_B_LAYOUTS = _layouts(STEMMED_TIMM, "visual.trunk.head.")
+MCI_L_LAYOUTS = _layouts(VIT_TIMM, "visual.trunk.head.")

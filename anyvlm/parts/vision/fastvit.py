@@ -1,4 +1,4 @@
-"""MCi, MobileCLIP's towers of the FastViT family (2303.14189, 2311.17049): three stages of convolutions, one of attention.
+"""MCi, MobileCLIP's towers of the FastViT family (2303.14189, 2311.17049): stages of convolutions, then of attention.
 
 Source: timm `fastvit.py`; apple/ml-mobileclip `mobileclip/models/mci.py`.
 Shape letters: N rows of all items, C values per patch, B items, D width; maps are (B, D, h, w).
@@ -6,7 +6,7 @@ Shape letters: N rows of all items, C values per patch, B items, D width; maps a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 
 import torch
@@ -15,22 +15,29 @@ from torch import Tensor, nn
 
 from anyvlm.errors import InputError
 from anyvlm.parts.attention import attend
-from anyvlm.parts.features import Encoder, Features, Grid
+from anyvlm.parts.features import Encoder, Features, Grid, pictures
 from anyvlm.parts.merge import Branches, Mixer, Placed, merge
+from anyvlm.parts.norm import LayerNorm
 from anyvlm.parts.vision.resnet import BatchNorm
 
 
 @dataclass(frozen=True, kw_only=True)
 class FastViT(Encoder):
-    """Widths and depths of the stages; `ratio`: of feed-forward layers; `head`: width of a head. A row stands for 32 x 32
-    pixels and has twice the last width. As it is trained: with branches.
+    """Widths and depths of the stages, of which the last `looks` attend; `ratio`: of feed-forward layers; `head`: width of a
+    head. `squeezes`: from which stage on channels are weighed; `norm`: in front of attention, a batch norm if None; `small`:
+    side of the stem's second branch. A row stands for `patch` x `patch` pixels, 2 to the number of stages and one more, and
+    has twice the last width. As it is trained: with branches.
     """
 
-    widths: tuple[int, int, int, int]
-    depths: tuple[int, int, int, int]
+    widths: tuple[int, ...]
+    depths: tuple[int, ...]
     ratio: int = 3
     head: int = 32
     patch: int = 32
+    looks: int = 1
+    squeezes: int = 2
+    norm: LayerNorm | None = None
+    small: int | None = 1
 
     @property
     def out(self) -> int:
@@ -46,6 +53,10 @@ class FastViT(Encoder):
     def build(self) -> nn.Module:
         """The module."""
         return FastViTEncoder(self)
+
+    def merged(self) -> MergedFastViT:
+        """The spec whose weights `merge` makes of this one's."""
+        return MergedFastViT(**{field.name: getattr(self, field.name) for field in fields(self)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +129,7 @@ class AttentionBlock(nn.Module):
 
     def __init__(self, width: int, spec: FastViT) -> None:
         super().__init__()
-        self.heads, self.norm = width // spec.head, BatchNorm(width)
+        self.heads, self.norm = width // spec.head, BatchNorm(width) if spec.norm is None else spec.norm.across(width)
         self.qkv, self.o = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width)
         self.ffn = ConvFFN(width, spec.ratio * width)
         self.scale1, self.scale2 = (nn.Parameter(torch.full((width,), 1e-5)) for _ in range(2))
@@ -134,20 +145,20 @@ class AttentionBlock(nn.Module):
 
 
 class Stage(nn.Module):
-    """Parameters: down (but in the first), place (in the last), blocks."""
+    """Parameters: down (but in the first), place (where it attends), blocks."""
 
     def __init__(self, number: int, into: int, width: int, spec: FastViT) -> None:
         super().__init__()
         steps: list[nn.Module] = []
         if number:
-            squeeze = width // 4 if number > 1 else None
+            squeeze = width // 4 if number >= spec.squeezes else None
             steps = [
                 Unit(Branches(into, width, 7, 2, groups=into, small=3), squeeze),
                 Unit(Branches(width, width, 1, small=None)),
             ]
-        self.down, last = nn.ModuleList(steps), number == len(spec.widths) - 1
-        self.place = Placed(width) if last else None
-        block = AttentionBlock if last else MixerBlock
+        self.down, looks = nn.ModuleList(steps), number >= len(spec.widths) - spec.looks
+        self.place = Placed(width) if looks else None
+        block = AttentionBlock if looks else MixerBlock
         self.blocks = nn.ModuleList(block(width, spec) for _ in range(spec.depths[number]))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -167,7 +178,8 @@ class FastViTEncoder(nn.Module):
         super().__init__()
         self.spec, first, last = spec, spec.widths[0], spec.widths[-1]
         self.stem = nn.ModuleList([
-            Unit(Branches(3, first, 3, 2)), Unit(Branches(first, first, 3, 2, groups=first)),
+            Unit(Branches(3, first, 3, 2, small=spec.small)),
+            Unit(Branches(first, first, 3, 2, groups=first, small=spec.small)),
             Unit(Branches(first, first, 1, small=None)),
         ])  # fmt: skip
         widths = (first, *spec.widths)
@@ -176,10 +188,9 @@ class FastViTEncoder(nn.Module):
 
     def forward(self, x_NC: Tensor, grids: tuple[Grid, ...]) -> Features:
         """x_NC: flattened patches of all items, row by row; grids: their patches in time, height and width."""
-        outs, side = [], self.spec.patch
-        for (_, h, w), x_BnC in Features(x_NC, grids).groups():
-            x = x_BnC.reshape(-1, h, w, 3, side, side).permute(0, 3, 1, 4, 2, 5).reshape(-1, 3, h * side, w * side)
-            x = x.to(next(self.parameters()).dtype)
+        outs = []
+        for grid, x_BnC in Features(x_NC, grids).groups():
+            x = pictures(x_BnC, grid, self.spec.patch).to(next(self.parameters()).dtype)
             for step in (*self.stem, *self.stages, self.final):
                 x = step(x)
             outs.append(x.flatten(2).transpose(1, 2).flatten(0, 1))
