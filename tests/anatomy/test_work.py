@@ -24,7 +24,7 @@ from anyvlm.match import Match, MatchSystem
 from anyvlm.parts.features import Encoder, Features, Grid
 from anyvlm.parts.language import Context
 from anyvlm.parts.memory import Recall
-from anyvlm.parts.relative import RelativeDecoder
+from anyvlm.parts.relative import FarCache, RelativeDecoder
 from anyvlm.parts.vision.alpha import AlphaViT
 from anyvlm.spec import JsonValue, to_json
 from anyvlm.system import Pixels, System, VisionSystem
@@ -152,6 +152,7 @@ def check(name, row, sizes, cuts=()) -> None:
     assert sum(cost.parts.values()) == cost.encoder + cost.connector + cost.prefill
     cache = steps.cache
     kept = [cache.k_LBGSh, cache.v_LBGSh, *(x for pair in cache.memory.values() for x in pair)]
+    kept += [cache.far_LHMh] if isinstance(cache, FarCache) else []
     whole = bill(system, sizes, text=len(laid) - places, context=length + room)
     assert whole.cache["bf16"] == sum(2 * x.numel() for x in kept)
     assert whole.cache["int8"] == sum(x.numel() + 2 * x.numel() // x.shape[-1] for x in kept)
