@@ -124,6 +124,17 @@ def test_unknown_may_be_named_but_not_looked_into() -> None:
         Parameter(some)  # type: ignore[arg-type]
 
 
+def test_a_layer_that_is_not_modelled_is_not_passed_over() -> None:
+    """Its parameters would be missing from the tree."""
+    module = Hollow()
+    for unknown in (Unknown("torch.nn.BatchNorm2d")(64), Unknown("torch.nn.utils.weight_norm")(Linear(2, 2))):
+        with pytest.raises(Unseen, match="norm"):
+            module.norm = unknown
+        with pytest.raises(Unseen):
+            ModuleList([unknown])  # type: ignore[list-item]
+    module.act = Unknown("torch.nn.functional.gelu")
+
+
 def test_shapes() -> None:
     def shapes(module: Hollow) -> dict[str, tuple[int, ...]]:
         return {name: value.shape for name, value in module.named_parameters()}
