@@ -33,8 +33,10 @@ def with_torch(error: Exception) -> None:
     light = sys.modules.get("anyvlm.anatomy.light")
     if light is None or not light.installed() or not _may_be(error):
         return
+    from anyvlm.cli._pictures import swallowed
+
     command = [sys.executable, *sys.orig_argv[1:]]
-    sys.exit(subprocess.call(command, env=os.environ | {_AGAIN: "1"}))
+    sys.exit(subprocess.run(command, env=os.environ | {_AGAIN: "1"}, input=swallowed()).returncode)
 
 
 def _may_be(error: BaseException | None) -> bool:

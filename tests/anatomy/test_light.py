@@ -38,6 +38,15 @@ command()
 """
 SPOILT = "from anyvlm.anatomy.light import values; values.Tensor.is_meta = values.Unknown('is_meta')"
 
+UNSEEN = """
+import os
+if "ANYVLM_TORCH" not in os.environ:
+    from anyvlm.anatomy import light, tokens
+    def costs(*args, **more):
+        raise light.Unseen("a cost")
+    tokens.costs = costs
+"""
+
 
 def python(code: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """A process of its own, as wide as a test's."""
@@ -98,6 +107,18 @@ def test_what_only_torch_knows_is_asked_of_torch() -> None:
     out, ends = command("show", "llava-1.5-7b", before=SPOILT)
     assert ends == ["torch", "light"]  # the second process, then the first
     assert out == run("show", "llava-1.5-7b").out
+
+
+def test_a_picture_on_stdin_is_read_once(tmp_path: Path) -> None:
+    """The second process gets what the first has read."""
+    from PIL import Image
+
+    Image.new("RGB", (400, 300)).save(tmp_path / "a.png")
+    code = COMMAND.format(words=["tokens", "-", "-m", "llava-1.5-7b", "--json"], before=UNSEEN)
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    picture = (tmp_path / "a.png").read_bytes()
+    done = subprocess.run([sys.executable, "-c", code], input=picture, capture_output=True, env=env, cwd=ROOT)
+    assert json.loads(done.stdout)["usage"]["image_tokens"] == 576 and done.stderr.split() == [b"torch", b"light"]
 
 
 def test_a_wrong_name_is_no_reason_to_begin_again() -> None:
