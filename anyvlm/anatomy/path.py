@@ -144,7 +144,10 @@ def _dual(system: DualSystem, tree: Branch, image: tuple[int, int]) -> Iterator[
 
 def _signal(tower: SignalTower, at: str, tree: Branch) -> Iterator[Step]:
     eye = tower.encoder
-    assert isinstance(eye, SignalViT)
+    if not isinstance(eye, SignalViT):  # rows as they come, how many depends on the signal
+        yield Step("policy", type(tower.policy).__name__, ("S", "..."))
+        yield Step(at, type(eye).__name__, ("S", eye.out))
+        return
     if isinstance(tower.policy, Given):
         yield Step("signal", "signal", (tower.policy.channels, *tower.policy.size))
     yield Step("policy", type(tower.policy).__name__, (eye.channels, *eye.size), "each")

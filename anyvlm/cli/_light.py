@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -24,6 +25,7 @@ def without_torch() -> None:
         from anyvlm.anatomy import light
 
         light.install()
+        gc.disable()  # nothing here grows, and looking for garbage among imports is a seventh of the time
 
 
 def with_torch(error: Exception) -> None:
@@ -31,8 +33,10 @@ def with_torch(error: Exception) -> None:
     light = sys.modules.get("anyvlm.anatomy.light")
     if light is None or not light.installed() or not _may_be(error):
         return
+    from anyvlm.cli._pictures import swallowed
+
     command = [sys.executable, *sys.orig_argv[1:]]
-    sys.exit(subprocess.call(command, env=os.environ | {_AGAIN: "1"}))
+    sys.exit(subprocess.run(command, env=os.environ | {_AGAIN: "1"}, input=swallowed()).returncode)
 
 
 def _may_be(error: BaseException | None) -> bool:

@@ -72,6 +72,11 @@ def _source(word: str, remote: bool) -> str | bytes:
     return word
 
 
+def swallowed() -> bytes | None:
+    """What was read from stdin, which nobody can read again; None if nothing was."""
+    return _stdin() if _stdin.cache_info().currsize else None
+
+
 @cache
 def _stdin() -> bytes:
     from anyvlm.inputs.image import LIMITS

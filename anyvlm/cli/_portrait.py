@@ -52,7 +52,8 @@ def portrait(console: Console, system: AnySystem, facts: Facts) -> None:
     console.print(_facts(system, facts))
     _heading(console, "Sizes")
     console.print(sizes(facts.shares))
-    _heading(console, f"A picture of {by(facts.image)} on its way" if facts.steps[0].part == "picture" else "Text on its way")
+    seen = facts.steps[0].part == "picture"
+    _heading(console, f"A picture of {by(facts.image)} on its way" if seen else "The way through it")
     console.print(way(facts.steps))
     _heading(console, "Parts")
     console.print(_parts(system, tree), width=min(console.width, _WIDEST))

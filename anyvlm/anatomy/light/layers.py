@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from anyvlm.anatomy.light.values import Parameter, Tensor
+from anyvlm.anatomy.light.values import Parameter, Tensor, Unknown, Unseen
 
 
 class Hollow:
@@ -30,6 +30,8 @@ class Hollow:
                     raise TypeError(f"cannot assign a {type(value).__name__} to {name}")
                 store[name] = None
                 return
+        if isinstance(value, Unknown) and value.within("torch.nn") and not value.within("torch.nn.functional"):
+            raise Unseen(f"the parameters of '{name}'")  # of a layer that is not modelled, which torch would count
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> object:
@@ -54,7 +56,9 @@ class Hollow:
         object.__setattr__(self, name, value)
 
     def add_module(self, name: str, module: Hollow | None) -> None:
-        """A child by name."""
+        """A child by name. Raises Unseen for one of which nothing is known."""
+        if module is not None and not isinstance(module, Hollow):
+            raise Unseen(f"the parameters of '{name}'")
         self.__dict__["_modules"][name] = module
 
     register_module = add_module

@@ -19,6 +19,10 @@ class Unknown:
     def __init__(self, what: str = "a value") -> None:
         self._what = what
 
+    def within(self, package: str) -> bool:
+        """Whether it is of a package of torch, or made by something of it."""
+        return f"{self._what}.".removeprefix(f"{package}.") != f"{self._what}."
+
     def __getattr__(self, name: str) -> Unknown:
         if name.startswith("__"):
             raise AttributeError(name)
