@@ -14,6 +14,7 @@ from anyvlm.cli.evaluate import evaluate
 from anyvlm.cli.index import index
 from anyvlm.cli.list import list_systems
 from anyvlm.cli.paint import paint
+from anyvlm.cli.remix import remix
 from anyvlm.cli.search import search
 from anyvlm.cli.show import show
 from anyvlm.cli.tokens import tokens
@@ -53,6 +54,7 @@ app.command("evaluate", cls=Verb)(evaluate)
 app.command("index", cls=Verb)(index)
 app.command("list", cls=Verb)(list_systems)
 app.command("paint", cls=Verb)(paint)
+app.command("remix", cls=Verb)(remix)
 app.command("search", cls=Verb)(search)
 app.command("show", cls=Verb)(show)
 app.command("tokens", cls=Verb)(tokens)
