@@ -5,7 +5,7 @@ What is taken over keeps its weights, from its own files; what lies between is n
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 
 from anyvlm.anatomy.donors import Eye, eye, language, named, reads_by_itself
