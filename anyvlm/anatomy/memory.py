@@ -10,33 +10,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import ceil, prod
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from anyvlm.anatomy.trace import Trace, traced
 from anyvlm.dual import Dual, DualSystem, TextTower, Tower
-from anyvlm.errors import AnyVLMError, InputError
+from anyvlm.errors import InputError
 from anyvlm.inputs.text import WordsBatch
 from anyvlm.parts.cache import Cache
 from anyvlm.parts.cut import Cut
 from anyvlm.parts.features import Encoder
-from anyvlm.parts.ffn import GLU
 from anyvlm.parts.language import LM, Context, additive
 from anyvlm.parts.lm import Decoder
 from anyvlm.parts.memory import recall
-from anyvlm.parts.moe import MoE
+from anyvlm.parts.moe import FFN, MoE
 from anyvlm.seq import Memory as Rows
 from anyvlm.seq import Seq, mask
 from anyvlm.system import VLM, Pixels, Stage, Stream, System, VisionSystem
-from anyvlm.train.losses import next_token
 from anyvlm.train.loop import trainable
 
 if TYPE_CHECKING:
     from anyvlm.match import AnySystem
 
-S = TypeVar("S", bound="AnySystem")
 BYTES = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.0, "int4": 0.5}
 """Of one weight."""
 SCALES = {"int8": 2 / 128, "int4": 2 / 32}
@@ -86,23 +83,24 @@ class Load:
 
 
 def training(system: AnySystem, stage: Stage, load: Load) -> Memory:
-    """One step of a stage. Raises InputError for a system or a load that cannot be."""
-    system = _dense(system)
-    module = _module(system, load.dtype).train()
+    """One step of a stage. Raises InputError for a system, stage or load that cannot be."""
+    if isinstance(system, System) and "next_token" not in stage.losses:
+        raise InputError(f"The stage '{stage.name}' of '{system.name}' has losses of its own, whose memory is not known here.")
+    whole = _module(system, load.dtype)
+    count = sum(p.numel() for p in trainable(whole, stage).values())
+    module = _module(_dense(system), load.dtype).train()
     moving = trainable(module, stage)
     with traced(load.device) as trace:
         trace.known(iter(module.parameters()))
         _forward(system, module, load, trace).backward()
-        own = [trace.number(p.grad) for p in moving.values() if p.grad is not None]
-        peak = trace.peak(own)
-    count, each = sum(p.numel() for p in moving.values()), int(BYTES[load.dtype])
-    weights = _weights(system, module, load.dtype)
-    logits = peak.pop("logits", 0)
+        peak = trace.peak([trace.number(p.grad) for p in moving.values() if p.grad is not None])
+    each, weights = int(BYTES[load.dtype]), _weights(whole, load.dtype)
+    unrun = each * (count - sum(p.numel() for p in moving.values()))  # gradients of experts that the trace has not
+    logits, gradients = peak.pop("logits", 0), peak.pop("apart", 0) + unrun
     held = 12 * count  # the master copy and both moments
     back = Memory(
-        weights, peak.pop("apart", 0), held, sum(peak.values()) + WORKSPACE[load.device], logits, 0, FRAMEWORK[load.device],
-        "backward",
-    )  # fmt: skip
+        weights, gradients, held, sum(peak.values()) + WORKSPACE[load.device], logits, 0, FRAMEWORK[load.device], "backward"
+    )
     # the update makes every gradient fp32, and the root of the second moment twice over
     wide = 4 * count if each != 4 else 0
     update = Memory(
@@ -114,9 +112,8 @@ def training(system: AnySystem, stage: Stage, load: Load) -> Memory:
 @torch.no_grad()
 def answering(system: AnySystem, load: Load, room: int = 0) -> Memory:
     """The prompt of a conversation and `room` tokens of its answer; of an encoder or of towers, one pass over a batch."""
-    system = _dense(system)
     computed = replace(load, dtype=load.dtype if load.dtype in _DTYPES else "bf16")  # what is smaller is unpacked to be used
-    module = _module(system, computed.dtype).eval()
+    whole, module = _module(system, computed.dtype), _module(_dense(system), computed.dtype).eval()
     with traced(load.device) as trace:
         trace.known(iter(module.parameters()))
         if isinstance(module, VLM):
@@ -125,15 +122,16 @@ def answering(system: AnySystem, load: Load, room: int = 0) -> Memory:
         elif isinstance(module, Dual):
             assert isinstance(system, DualSystem)
             result = {name: module.points(name, x) for name, x in _pairs(system, computed).items()}
-        else:
-            assert isinstance(system, VisionSystem)
+        elif isinstance(system, VisionSystem):
             pixels = _pixels(system.encoder, [system.policy.cut(*load.size)] * load.batch, computed.dtype)
             result = module(pixels.x_NC, pixels.grids)
+        else:
+            raise InputError(f"The memory of '{system.name}' is not known here; it is a system that scores pairs.")
         peak = trace.peak()
         del result
-    weights, cache, logits = _weights(system, module, load.dtype), peak.pop("cache", 0), peak.pop("logits", 0)
+    cache, logits = peak.pop("cache", 0), peak.pop("logits", 0)
     rest = sum(peak.values()) + WORKSPACE[load.device]
-    return Memory(weights, 0, 0, rest, logits, cache, FRAMEWORK[load.device], "answer")
+    return Memory(_weights(whole, load.dtype), 0, 0, rest, logits, cache, FRAMEWORK[load.device], "answer")
 
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -142,28 +140,20 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # Modules --------------------------------------------------------------------------------------------------------------
 
 
-def _dense(system: S) -> S:
-    """Experts as the one layer that a row goes through: what is kept of them is the same, and they route by data."""
-    if isinstance(system, System) and isinstance(system.lm, Decoder):
-        lm = system.lm
-        swaps = tuple(swap.but(ffn=_as_one(swap.ffn)) for swap in lm.swaps)
-        return system.but(lm=_Counted.of(lm, _as_one(lm.ffn), swaps)) if isinstance(lm.ffn, MoE) or lm.swaps else system
-    return system
+def _dense(system: AnySystem) -> AnySystem:
+    """With one layer in place of experts, as wide as those that a row goes through: what is kept is about the same, and which
+    expert is taken depends on data."""
+    if not isinstance(system, System) or not isinstance(system.lm, Decoder):
+        return system
+    lm = system.lm
+    swaps = tuple(swap.but(ffn=_as_one(swap.ffn)) for swap in lm.swaps)
+    return system.but(lm=lm.but(ffn=_as_one(lm.ffn), swaps=swaps))
 
 
-class _Counted:
-    """Systems whose weights are more than those of the modules that are run."""
-
-    @staticmethod
-    def of(lm: Decoder, ffn: object, swaps: object) -> Decoder:
-        return lm.but(ffn=ffn, swaps=swaps)
-
-
-def _as_one(ffn: object) -> object:
+def _as_one(ffn: FFN) -> FFN:
     if not isinstance(ffn, MoE):
         return ffn
-    hidden = ffn.top * ffn.expert.hidden + (ffn.shared.hidden if ffn.shared else 0)
-    return ffn.expert.but(hidden=hidden) if isinstance(ffn.expert, GLU) else ffn.expert.but(hidden=hidden)
+    return ffn.expert.but(hidden=ffn.top * ffn.expert.hidden + (ffn.shared.hidden if ffn.shared else 0))
 
 
 def _module(system: AnySystem, dtype: str) -> nn.Module:
@@ -171,7 +161,7 @@ def _module(system: AnySystem, dtype: str) -> nn.Module:
         return system.build().to(_DTYPES[dtype])
 
 
-def _weights(system: AnySystem, module: nn.Module, dtype: str) -> int:
+def _weights(module: nn.Module, dtype: str) -> int:
     """Bytes of all weights; in int8 and int4 those of matrices, with their scales, the rest in bf16."""
     matrices = sum(p.numel() for p in module.parameters() if p.ndim > 1)
     others = sum(p.numel() for p in module.parameters() if p.ndim < 2)
@@ -256,7 +246,7 @@ def _forward(system: AnySystem, module: nn.Module, load: Load, trace: Trace) -> 
     if not isinstance(module, VLM) or not isinstance(system, System):
         raise InputError(f"'{system.name}' has no recipe that anyvlm knows the memory of; ask for what answering takes.")
     seq = _sequence(system, module, load, trace)
-    lm, rows = module.lm, _rows(system, load)
+    lm, rows = module.lm, rows_of(system, load)
     begun = lm.begin(seq)
     trace.phase = "language"
     hidden_BTD = lm.run(begun.x_BTD, _context(lm, begun, begun, None, system.attention == "causal"))
@@ -277,7 +267,7 @@ def _loss(lm: LM, rows_RD: Tensor, chunk: int = 128) -> Tensor:
     return total / max(1, len(rows_RD))
 
 
-def _rows(system: System, load: Load) -> int:
+def rows_of(system: System, load: Load) -> int:
     """Tokens of a sample that rows of pictures take."""
     stream = next(iter(system.streams.values()), None)
     if stream is None or stream.reach or not load.pictures:

@@ -10,6 +10,7 @@ from anyvlm.cli.ask import ask
 from anyvlm.cli.chat import chat
 from anyvlm.cli.classify import classify
 from anyvlm.cli.embed import embed
+from anyvlm.cli.estimate import estimate
 from anyvlm.cli.evaluate import evaluate
 from anyvlm.cli.index import index
 from anyvlm.cli.list import list_systems
@@ -50,6 +51,7 @@ app.command("ask", cls=Verb)(ask)
 app.command("chat", cls=Verb)(chat)
 app.command("classify", cls=Verb)(classify)
 app.command("embed", cls=Verb)(embed)
+app.command("estimate", cls=Verb)(estimate)
 app.command("evaluate", cls=Verb)(evaluate)
 app.command("index", cls=Verb)(index)
 app.command("list", cls=Verb)(list_systems)
