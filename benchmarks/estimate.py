@@ -107,6 +107,10 @@ def work(found: AnySystem, module: nn.Module, stage: Stage | None, load: Load, s
             batch = conversation(found, load)
             hidden_BD, _steps = prefill(module, batch, None, 16)
             module.lm.logits(hidden_BD)
+        elif isinstance(module, Dual):
+            assert isinstance(found, DualSystem)
+            for name, x in pairs(found, load).items():
+                module.points(name, x)
         else:
             pixels = pictures(found.encoder, [found.policy.cut(*load.size)] * load.batch, load)  # type: ignore[union-attr]
             module(pixels.x_NC, pixels.grids)
@@ -139,10 +143,19 @@ def conversation(found: System, load: Load) -> Batch:
         name, stream = next(iter(found.streams.items()))
         cut = stream.policy_among(load.pictures).cut(*load.size)
         media[name] = pictures(stream.encoder, [cut] * (load.pictures * load.batch), load)
-        kinds[:, : load.pictures * sum(map(prod, stream.rows(cut)))] = Kind.IMAGE
-    labels = torch.where(kinds == 0, 7, -100)
+        if stream.reach:
+            seen = tuple((row, 0, load.length) for row in range(load.batch) for _ in range(load.pictures))
+            media[name] = replace(media[name], reaches=seen)
+        else:
+            kinds[:, : load.pictures * sum(map(prod, stream.rows(cut)))] = Kind.IMAGE
+    labels, prefix = torch.where(kinds == 0, 7, -100), None
     places = torch.arange(load.length).expand(found.lm.axes, load.batch, load.length)
-    return Batch(torch.zeros_like(kinds), kinds, places, torch.zeros_like(kinds), media, labels).to(load.device)
+    if found.attention == "prefix":
+        answer = int((kinds[0] == 0).sum()) // 2
+        prefix = places[0] < load.length - answer
+        if found.lm.start is not None:
+            labels = torch.full((load.batch, answer + 1), 7)
+    return Batch(torch.zeros_like(kinds), kinds, places, torch.zeros_like(kinds), media, labels, prefix).to(load.device)
 
 
 def pairs(found: DualSystem, load: Load) -> dict[str, Pixels | WordsBatch]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from anyvlm.anatomy.devices import device, devices
-from anyvlm.anatomy.memory import BYTES, Load, Memory, answering, rows_of, training
+from anyvlm.anatomy.memory import BYTES, Load, Memory, answering, rows_of, training, updating
 from anyvlm.errors import InputError
 from anyvlm.match import AnySystem, MatchSystem
 from anyvlm.system import Lora, Stage, System, VisionSystem
@@ -64,31 +64,38 @@ def estimate(
     found = found if lora is None else low_rank(found, lora)
     memory = training(system, found, load)
     changes: list[Change] = []
-
-    def tried(what: str, options: str, stage: Stage, load: Load) -> None:
-        if _fits(now := training(system, stage, load), capacity):
-            changes.append(Change(what, options, now.total))
-
-    most = _most(load.batch, 1, capacity, lambda n: training(system, found, replace(load, batch=n)))
-    if most and most[0] != load.batch:
-        changes.append(Change(f"batches of {most[0]}, the most that fit", f"--batch {most[0]}", most[1].total))
+    if _fits(updating(system, found, load), capacity):
+        changes += _smaller(system, found, load, capacity)
     if not _fits(memory, capacity):
-        if isinstance(system, System) and not most:
-            single = replace(load, batch=1)
-            least = rows_of(system, load) + 1
-            shorter = _most(load.length, _STEP, capacity, lambda n: training(system, found, replace(single, length=n)), least)
-            if shorter and shorter[0] < load.length:
-                changes.append(
-                    Change(f"{shorter[0]} tokens, one sample at a time", f"--batch 1 --length {shorter[0]}", shorter[1].total)
-                )
         if load.dtype == "fp32":
-            tried("weights in bf16 (the master copy stays in fp32)", "--dtype bf16", found, replace(load, dtype="bf16"))
-        if found.lora is None and isinstance(system, System):
+            half = replace(load, dtype="bf16")
+            if _fits(now := training(system, found, half), capacity):
+                changes.append(Change("weights in bf16; their master copy stays in fp32", "--dtype bf16", now.total))
+        if found.lora is None and isinstance(system, System) and _fits(updating(system, low_rank(found, 16), load), capacity):
             small = low_rank(found, 16)
-            tried("low-rank updates of rank 16", "--lora 16", small, load)
-            if not changes:
-                tried("those, one sample at a time", "--lora 16 --batch 1", small, replace(load, batch=1))
+            if _fits(now := training(system, small, load), capacity):
+                changes.append(Change("low-rank updates of rank 16", "--lora 16", now.total))
+            else:
+                changes += _smaller(system, small, load, capacity, "--lora 16 ", "low-rank updates of rank 16, ")
     return Verdict(stage, load, memory, capacity, tuple(changes))
+
+
+def _smaller(
+    system: AnySystem, stage: Stage, load: Load, capacity: int, options: str = "", words: str = ""
+) -> list[Change]:
+    """The largest batch that fits; where none does, the longest sample."""
+    most = _most(load.batch, 1, capacity, lambda n: training(system, stage, replace(load, batch=n)))
+    if most:
+        n, memory = most
+        return [Change(f"{words}batches of {n}, the most that fit", f"{options}--batch {n}", memory.total)] * (n != load.batch)
+    if not isinstance(system, System):
+        return []
+    single, least = replace(load, batch=1), rows_of(system, load) + 1
+    longest = _most(load.length, _STEP, capacity, lambda n: training(system, stage, replace(single, length=n)), least)
+    if not longest or longest[0] >= load.length:
+        return []
+    n, memory = longest
+    return [Change(f"{words}{n} tokens, one sample at a time", f"{options}--batch 1 --length {n}", memory.total)]
 
 
 def low_rank(stage: Stage, rank: int) -> Stage:

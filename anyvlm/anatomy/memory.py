@@ -7,7 +7,6 @@ Shape letters: B samples, T tokens, N patches, D width, R supervised places.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import ceil, prod
 from typing import TYPE_CHECKING
@@ -18,14 +17,15 @@ from torch import Tensor, nn
 from anyvlm.anatomy.trace import Trace, traced
 from anyvlm.dual import Dual, DualSystem, TextTower, Tower
 from anyvlm.errors import InputError
+from anyvlm.inputs.masked import Masked
+from anyvlm.inputs.policy import Policy
 from anyvlm.inputs.text import WordsBatch
 from anyvlm.parts.cache import Cache
-from anyvlm.parts.cut import Cut
+from anyvlm.parts.encdec import PROMPT
 from anyvlm.parts.features import Encoder
 from anyvlm.parts.language import LM, Context, additive
-from anyvlm.parts.lm import Decoder
 from anyvlm.parts.memory import recall
-from anyvlm.parts.moe import FFN, MoE
+from anyvlm.parts.t5 import T5LM
 from anyvlm.seq import Memory as Rows
 from anyvlm.seq import Seq, mask
 from anyvlm.system import VLM, Pixels, Stage, Stream, System, VisionSystem
@@ -34,6 +34,7 @@ from anyvlm.train.loop import trainable
 if TYPE_CHECKING:
     from anyvlm.match import AnySystem
 
+META = torch.device("meta")
 BYTES = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.0, "int4": 0.5}
 """Of one weight."""
 SCALES = {"int8": 2 / 128, "int4": 2 / 32}
@@ -86,34 +87,42 @@ def training(system: AnySystem, stage: Stage, load: Load) -> Memory:
     """One step of a stage. Raises InputError for a system, stage or load that cannot be."""
     if isinstance(system, System) and "next_token" not in stage.losses:
         raise InputError(f"The stage '{stage.name}' of '{system.name}' has losses of its own, whose memory is not known here.")
-    whole = _module(system, load.dtype)
-    count = sum(p.numel() for p in trainable(whole, stage).values())
-    module = _module(_dense(system), load.dtype).train()
+    module = _module(system, load.dtype).train()
     moving = trainable(module, stage)
     with traced(load.device) as trace:
         trace.known(iter(module.parameters()))
         _forward(system, module, load, trace).backward()
         peak = trace.peak([trace.number(p.grad) for p in moving.values() if p.grad is not None])
-    each, weights = int(BYTES[load.dtype]), _weights(whole, load.dtype)
-    unrun = each * (count - sum(p.numel() for p in moving.values()))  # gradients of experts that the trace has not
-    logits, gradients = peak.pop("logits", 0), peak.pop("apart", 0) + unrun
+    count, weights = sum(p.numel() for p in moving.values()), _weights(module, load.dtype)
+    logits, gradients = peak.pop("logits", 0), peak.pop("apart", 0)
     held = 12 * count  # the master copy and both moments
     back = Memory(
         weights, gradients, held, sum(peak.values()) + WORKSPACE[load.device], logits, 0, FRAMEWORK[load.device], "backward"
     )
-    # the update makes every gradient fp32, and the root of the second moment twice over
-    wide = 4 * count if each != 4 else 0
-    update = Memory(
-        weights, each * count + wide, held + 8 * count, WORKSPACE[load.device], 0, 0, FRAMEWORK[load.device], "update"
-    )
-    return max(back, update, key=lambda memory: memory.total)
+    return max(back, _update(count, weights, load), key=lambda memory: memory.total)
+
+
+def updating(system: AnySystem, stage: Stage, load: Load) -> Memory:
+    """The update alone, which takes as much whatever the batch; `training` is never less."""
+    whole = _module(system, load.dtype)
+    count = sum(p.numel() for p in trainable(whole, stage).values())
+    return _update(count, _weights(whole, load.dtype), load)
+
+
+def _update(count: int, weights: int, load: Load) -> Memory:
+    """Every gradient is made fp32, and the root of the second moment is taken twice over."""
+    each = int(BYTES[load.dtype])
+    return Memory(
+        weights, each * count + (4 * count if each != 4 else 0), 20 * count, WORKSPACE[load.device], 0, 0,
+        FRAMEWORK[load.device], "update",
+    )  # fmt: skip
 
 
 @torch.no_grad()
 def answering(system: AnySystem, load: Load, room: int = 0) -> Memory:
     """The prompt of a conversation and `room` tokens of its answer; of an encoder or of towers, one pass over a batch."""
     computed = replace(load, dtype=load.dtype if load.dtype in _DTYPES else "bf16")  # what is smaller is unpacked to be used
-    whole, module = _module(system, computed.dtype), _module(_dense(system), computed.dtype).eval()
+    module = _module(system, computed.dtype).eval()
     with traced(load.device) as trace:
         trace.known(iter(module.parameters()))
         if isinstance(module, VLM):
@@ -123,7 +132,7 @@ def answering(system: AnySystem, load: Load, room: int = 0) -> Memory:
             assert isinstance(system, DualSystem)
             result = {name: module.points(name, x) for name, x in _pairs(system, computed).items()}
         elif isinstance(system, VisionSystem):
-            pixels = _pixels(system.encoder, [system.policy.cut(*load.size)] * load.batch, computed.dtype)
+            pixels = _pixels(system.encoder, system.policy, computed, load.batch)
             result = module(pixels.x_NC, pixels.grids)
         else:
             raise InputError(f"The memory of '{system.name}' is not known here; it is a system that scores pairs.")
@@ -131,7 +140,7 @@ def answering(system: AnySystem, load: Load, room: int = 0) -> Memory:
         del result
     cache, logits = peak.pop("cache", 0), peak.pop("logits", 0)
     rest = sum(peak.values()) + WORKSPACE[load.device]
-    return Memory(_weights(whole, load.dtype), 0, 0, rest, logits, cache, FRAMEWORK[load.device], "answer")
+    return Memory(_weights(module, load.dtype), 0, 0, rest, logits, cache, FRAMEWORK[load.device], "answer")
 
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -140,24 +149,8 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # Modules --------------------------------------------------------------------------------------------------------------
 
 
-def _dense(system: AnySystem) -> AnySystem:
-    """With one layer in place of experts, as wide as those that a row goes through: what is kept is about the same, and which
-    expert is taken depends on data."""
-    if not isinstance(system, System) or not isinstance(system.lm, Decoder):
-        return system
-    lm = system.lm
-    swaps = tuple(swap.but(ffn=_as_one(swap.ffn)) for swap in lm.swaps)
-    return system.but(lm=lm.but(ffn=_as_one(lm.ffn), swaps=swaps))
-
-
-def _as_one(ffn: FFN) -> FFN:
-    if not isinstance(ffn, MoE):
-        return ffn
-    return ffn.expert.but(hidden=ffn.top * ffn.expert.hidden + (ffn.shared.hidden if ffn.shared else 0))
-
-
 def _module(system: AnySystem, dtype: str) -> nn.Module:
-    with torch.device("meta"):
+    with META:
         return system.build().to(_DTYPES[dtype])
 
 
@@ -171,17 +164,17 @@ def _weights(module: nn.Module, dtype: str) -> int:
 # Batches --------------------------------------------------------------------------------------------------------------
 
 
-def _pixels(encoder: Encoder, cuts: Sequence[Cut], dtype: str) -> Pixels:
-    """The patches of pictures that are cut so."""
+def _pixels(encoder: Encoder, policy: Policy, load: Load, count: int) -> Pixels:
+    """The patches of `count` pictures."""
+    cuts, dtype, channels = [policy.cut(*load.size)] * count, load.dtype, 4 if isinstance(policy, Masked) else 3
     sizes = [size for cut in cuts for size in cut.sizes]
     grids = tuple(encoder.grid(h, w) for h, w in sizes)
-    rows = [encoder.cut(torch.empty(3, h, w)).shape for h, w in dict.fromkeys(sizes)]
-    return Pixels(torch.empty(sum(map(prod, grids)), rows[0][1], dtype=_DTYPES[dtype]), grids, tuple(cuts))
+    each = encoder.cut(torch.empty(channels, *sizes[0], device=META)).shape[1]
+    return Pixels(torch.empty(sum(map(prod, grids)), each, dtype=_DTYPES[dtype], device=META), grids, tuple(cuts))
 
 
 def _seen(stream: Stream, load: Load) -> Pixels:
-    cut = stream.policy_among(load.pictures).cut(*load.size)
-    pixels = _pixels(stream.encoder, [cut] * (load.pictures * load.batch), load.dtype)
+    pixels = _pixels(stream.encoder, stream.policy_among(load.pictures), load, load.pictures * load.batch)
     return replace(pixels, texts=((0,) * min(32, stream.reads.limit),) * len(pixels.grids)) if stream.reads else pixels
 
 
@@ -190,9 +183,9 @@ def _pairs(system: DualSystem, load: Load) -> dict[str, Pixels | WordsBatch]:
     out: dict[str, Pixels | WordsBatch] = {}
     for name, tower in system.towers.items():
         if isinstance(tower, Tower):
-            out[name] = _pixels(tower.encoder, [tower.policy.cut(*load.size)] * load.batch, load.dtype)
+            out[name] = _pixels(tower.encoder, tower.policy, load, load.batch)
         elif isinstance(tower, TextTower):
-            out[name] = WordsBatch(torch.zeros(load.batch, tower.policy.context, dtype=torch.long), None)
+            out[name] = WordsBatch(torch.zeros(load.batch, tower.policy.context, dtype=torch.long, device=META), None)
     return out
 
 
@@ -200,7 +193,7 @@ def _sequence(system: System, vlm: VLM, load: Load, trace: Trace) -> Seq:
     """Text and pictures, embedded and laid out as `VLM.assemble` does it."""
     B, T, name = load.batch, load.length, next(iter(system.streams), "")
     trace.phase = "text"
-    x_BTD = vlm.lm.embed(torch.zeros(B, T, dtype=torch.long))
+    x_BTD = vlm.lm.embed(torch.zeros(B, T, dtype=torch.long, device=META))
     memory = {}
     if name and load.pictures:
         trace.phase = "pictures"
@@ -209,7 +202,7 @@ def _sequence(system: System, vlm: VLM, load: Load, trace: Trace) -> Seq:
         x_ND = rows.x_ND if rows.x_ND.is_floating_point() else vlm.lm.embed(rows.x_ND[:, 0])
         if stream.reach:
             each = len(x_ND) // B
-            memory[name] = Rows(x_ND.view(B, each, -1), torch.zeros(B, T, each, dtype=torch.bool))
+            memory[name] = Rows(x_ND.view(B, each, -1), torch.zeros(B, T, each, dtype=torch.bool, device=META))
         else:
             taken = len(x_ND) // B
             if taken >= T:
@@ -217,21 +210,38 @@ def _sequence(system: System, vlm: VLM, load: Load, trace: Trace) -> Seq:
                     f"{load.pictures} pictures take {taken} tokens of '{system.name}', and {T} are all there are; make the "
                     "length greater or take fewer pictures."
                 )
-            at_BT = torch.zeros(B, T, dtype=torch.bool)
+            at_BT = torch.zeros(B, T, dtype=torch.bool, device=META)
             x_BTD = x_BTD.masked_scatter(at_BT[..., None], x_ND.to(x_BTD.dtype))
-    zeros, count = torch.zeros(B, T, dtype=torch.long), torch.arange(T).expand(B, T)
+    zeros, count = torch.zeros(B, T, dtype=torch.long, device=META), torch.arange(T, device=META).expand(B, T)
     return Seq(x_BTD, zeros, count.expand(system.lm.axes, B, T), count, zeros, memory)
 
 
-def _context(lm: LM, seq: Seq, keys: Seq, cache: Cache | None, plain: bool) -> Context:
-    """What `LM.hidden` prepares for its layers, for a batch in which nothing is hidden but the future."""
+def _begun(system: System, lm: LM, seq: Seq, answer: int) -> Seq:
+    """`LM.begin`, which looks at the data to tell prompts from answers: here the last `answer` tokens are it."""
+    if lm.spec.start is None:
+        return seq
+    if not isinstance(lm, T5LM):
+        raise InputError(f"The memory of '{system.name}' is not known here; an encoder of its own kind reads its prompt.")
+    B, S = seq.seg_BT.shape[0], seq.seg_BT.shape[1] - answer
+    prompt = Seq(
+        seq.x_BTD[:, :S], seq.kind_BT[:, :S], seq.pos_PBT[..., :S], torch.zeros_like(seq.seg_BT[:, :S]), seq.seg_BT[:, :S]
+    )
+    rows_BSD, zeros = lm.encoder(prompt), torch.zeros(B, answer + 1, dtype=torch.long, device=META)
+    seen = {PROMPT: Rows(rows_BSD, torch.zeros(B, answer + 1, S, dtype=torch.bool, device=META))}
+    return Seq(lm.embed(zeros), zeros, zeros[None], zeros, zeros, seen)
+
+
+def _hidden(system: System, lm: LM, seq: Seq, keys: Seq, cache: Cache | None) -> Tensor:
+    """`LM.hidden` of a batch in which nothing is hidden but the future, which it sees by looking at the data."""
     dtype, window = seq.x_BTD.dtype, lm.spec.window
     relative = lm.relative(seq.pos_PBT, keys.pos_PBT)
-    full = None if relative is None and plain else additive(mask(seq, keys), dtype, relative)
+    plain = relative is None and system.attention == "causal"
+    full = None if plain else additive(mask(seq, keys), dtype, relative)
     near = full
     if window is not None and keys.seg_BT.shape[1] > window:
         near = additive(mask(seq, keys, window), dtype, relative)
-    return Context(lm.tables(seq.pos_PBT, dtype), full, near, cache, recall(seq.memory, dtype))
+    tables, recalls = lm.tables(seq.pos_PBT, dtype), recall(seq.memory, dtype)
+    return lm.run(seq.x_BTD, Context(tables, full, near, cache, recalls))
 
 
 # Programs -------------------------------------------------------------------------------------------------------------
@@ -247,11 +257,11 @@ def _forward(system: AnySystem, module: nn.Module, load: Load, trace: Trace) -> 
         raise InputError(f"'{system.name}' has no recipe that anyvlm knows the memory of; ask for what answering takes.")
     seq = _sequence(system, module, load, trace)
     lm, rows = module.lm, rows_of(system, load)
-    begun = lm.begin(seq)
     trace.phase = "language"
-    hidden_BTD = lm.run(begun.x_BTD, _context(lm, begun, begun, None, system.attention == "causal"))
+    begun = _begun(system, lm, seq, (load.length - rows) // 2)
+    hidden_BTD = _hidden(system, lm, begun, begun, None)
     trace.phase = "logits"
-    supervised = load.batch * max(1, min(load.length - rows, hidden_BTD.shape[1]))
+    supervised = load.batch * max(1, min(load.length - rows, hidden_BTD.shape[1]))  # all text
     rows_RD = hidden_BTD.flatten(0, 1)[:supervised]
     out = _loss(lm, rows_RD)
     trace.phase = "backward"
@@ -262,7 +272,7 @@ def _loss(lm: LM, rows_RD: Tensor, chunk: int = 128) -> Tensor:
     """`losses.next_token` where all places count, which it finds by looking at the labels."""
     total = rows_RD.new_zeros((), dtype=torch.float32)
     for rows in rows_RD.split(chunk):
-        labels = torch.zeros(len(rows), dtype=torch.long)
+        labels = torch.zeros(len(rows), dtype=torch.long, device=META)
         total = total + torch.nn.functional.cross_entropy(lm.logits(rows).float(), labels, reduction="sum")
     return total / max(1, len(rows_RD))
 
@@ -277,11 +287,13 @@ def rows_of(system: System, load: Load) -> int:
 
 def _prompt(system: System, vlm: VLM, load: Load, trace: Trace, room: int) -> tuple[object, ...]:
     """`generate.engine.prefill`."""
-    seq = vlm.lm.begin(_sequence(system, vlm, load, trace))
+    seq = _sequence(system, vlm, load, trace)
+    trace.phase = "language"
+    seq = _begun(system, vlm.lm, seq, 0)
     trace.phase = "cache"
     cache = vlm.lm.spec.cache(load.batch, seq.x_BTD.shape[1] + room, like=seq.x_BTD)
     keys = cache.extend(seq)
     trace.phase = "language"
-    hidden_BTD = vlm.lm.run(seq.x_BTD, _context(vlm.lm, seq, keys, cache, system.attention == "causal"))
+    hidden_BTD = _hidden(system, vlm.lm, seq, keys, cache)
     trace.phase = "logits"
     return cache, hidden_BTD, vlm.lm.logits(hidden_BTD[:, -1])
