@@ -30,8 +30,8 @@ from anyvlm.match import AnySystem
 from anyvlm.registry import system
 from anyvlm.seq import Kind
 from anyvlm.system import VLM, Batch, Lora, Pixels, Stage, System
-from anyvlm.train.losses import next_token
 from anyvlm.train.loop import trainable
+from anyvlm.train.losses import next_token
 from anyvlm.train.optim import AdamW
 
 FULL = Stage(name="tune", train=("connectors.*", "lm.*"), lr=1e-4)

@@ -52,7 +52,10 @@ IMPORTS = (ast.Import, ast.ImportFrom)
 RANK = {group: rank for rank, line in enumerate(ORDER) for group in line}
 
 PUBLIC = ("load", "system", "systems")
-VERBS = ("ask", "chat", "classify", "embed", "estimate", "evaluate", "index", "list", "paint", "remix", "search", "show", "tokens")
+VERBS = (
+    *("ask", "chat", "classify", "embed", "estimate", "evaluate", "index", "list", "paint", "remix", "search", "show"),
+    "tokens",
+)
 
 # Never in the package: they run code from files, or turn an error into something one may overlook.
 BANNED = {"pickle", "dill", "cloudpickle", "marshal", "shelve", "warnings"}

@@ -35,7 +35,7 @@ class Eye:
 
 
 def named(word: str | AnySystem) -> AnySystem:
-    """The system of a name, of a name with words left out, or of a path. Raises SpecError naming the nearest, or all that fit."""
+    """The system of a name, of one with words left out, or of a path. Raises SpecError with the nearest, or all that fit."""
     if not isinstance(word, str):
         return word
     if word in SYSTEMS or "/" in word or Path(word).expanduser().exists():

@@ -1,4 +1,4 @@
-"""How much memory training and answering take, before a weight is fetched: the real modules, run without data (`anatomy.trace`).
+"""How much memory training and answering take, before a weight is fetched: the modules, run without data (`anatomy.trace`).
 
 What is held is what `train.loop`, `train.optim` and `generate.engine` hold: weights; gradients in their dtype; of everything
 trained a master copy and two moments in fp32; what autograd keeps; every logit that is learned from, in fp32; the cache.
@@ -268,8 +268,9 @@ def _forward(system: AnySystem, module: nn.Module, load: Load, trace: Trace) -> 
     return out
 
 
-def _loss(lm: LM, rows_RD: Tensor, chunk: int = 128) -> Tensor:
-    """`losses.next_token` where all places count, which it finds by looking at the labels."""
+def _loss(lm: LM, rows_RD: Tensor) -> Tensor:
+    """`losses.next_token` where all places count, which it finds by looking at the labels; of very many in larger chunks."""
+    chunk = max(128, len(rows_RD) // 64)
     total = rows_RD.new_zeros((), dtype=torch.float32)
     for rows in rows_RD.split(chunk):
         labels = torch.zeros(len(rows), dtype=torch.long, device=META)

@@ -37,8 +37,9 @@ EXAMPLE = (1024, 768)
 
 @dataclass(frozen=True)
 class Part:
-    """`path`: where it lies; `kind`: its class; `origin`: the system or the word it comes from; `sources`: what fills it, nothing
-    where it is fresh."""
+    """`path`: where it lies; `kind`: its class; `origin`: the system or the word it comes from; `sources`: what fills it, or
+    nothing where it is fresh.
+    """
 
     path: str
     kind: str
@@ -49,8 +50,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Change:
-    """Numbers of the base and of the new system: widths of the encoder's rows, of the connector's and of the language model;
-    tokens of a picture of EXAMPLE's size; the longest context. None where the base has no eye."""
+    """Numbers of a system: widths of the encoder's rows, of the connector's and of the language model; tokens of a picture of
+    EXAMPLE's size; the longest context.
+    """
 
     widths: tuple[int, int, int]
     tokens: int
@@ -59,8 +61,9 @@ class Change:
 
 @dataclass(frozen=True)
 class Report:
-    """What a remix is made of. `template`: the system whose prompt format it has; `first`: the stage that must train what is
-    fresh; `notes`: what the base had and the new one has not, in sentences."""
+    """What a remix is made of. `before`: None where the base has no eye. `template`: the system whose prompt format it has;
+    `first`: the stage that must train what is fresh; `notes`: what the base had and the new one has not, in sentences.
+    """
 
     base: str
     parts: tuple[Part, ...]
@@ -81,7 +84,7 @@ def remix(
 
     Raises SpecError for parts that do not exist or do not fit, in one sentence.
     """
-    mix = _Mix(_base(base), encoder and eye(encoder), connector, lm and language(lm))
+    mix = _Mix(_base(base), eye(encoder) if encoder else None, connector, language(lm) if lm else None)
     system = mix.system(name or "+".join([mix.base.name, *_words(encoder, connector, lm)]))
     try:
         after = _change(system)
@@ -131,7 +134,7 @@ class _Mix:
         if self.old is None and eye is None:
             raise SpecError(f"'{base.name}' has no eye; give it one with --encoder.")
         if lm is not None and reads_by_itself(base):
-            raise SpecError(f"The language model of '{base.name}' reads pictures in all of its layers; it stays. Leave out --lm.")
+            raise SpecError(f"The language model of '{base.name}' reads pictures in all its layers; it stays. Leave out --lm.")
 
     def system(self, name: str) -> System:
         """All of it but its stages, which need the names of its parameters."""
@@ -199,7 +202,8 @@ class _Mix:
     def _retold(self, stream: Stream) -> Stream:
         """Without the control tokens of the old tokenizer."""
         if stream.markup and stream.markup.tokens:
-            self.notes.append(f"Tokens that {self.base.name} writes among the rows ({stream.markup.tokens[0]} ...) are left out.")
+            token = stream.markup.tokens[0]
+            self.notes.append(f"Tokens that {self.base.name} writes among the rows ({token} ...) are left out.")
             stream = stream.but(markup=None)
         if stream.film and stream.film.script.tokens:
             self.notes.append(f"It takes no videos: {self.base.name} tells of them with tokens of its own.")
@@ -232,8 +236,8 @@ class _Mix:
             return new
         if not isinstance(new, (Decoder, AlibiDecoder, RelativeDecoder)):
             raise SpecError(
-                f"'{self.base.name}' reads pictures in layers between blocks, for which {type(new).__name__}, the language model "
-                "to come, has no place; take a decoder."
+                f"'{self.base.name}' reads pictures in layers between blocks, for which {type(new).__name__}, the language "
+                "model to come, has no place; take a decoder."
             )
         return new.but(inserts=old.inserts if self.lm is None else tuple(_spaced(insert, old, new) for insert in old.inserts))
 

@@ -23,7 +23,7 @@ class Trace(TorchDispatchMode):
     """A log of allocations and frees: (storage, bytes, phase), bytes negative where one is freed."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.phase = ""
         self.events: list[tuple[int, int, str]] = []
         self._alive: dict[int, weakref.ref[torch.UntypedStorage]] = {}
@@ -136,7 +136,7 @@ class Kernels(TorchFunctionMode):
             return _Attention.apply(q, k, v)  # type: ignore[no-untyped-call]
         if self.cuda and func is torch.nn.functional.rms_norm:
             return _Norm.apply(args[0], given["weight"])  # type: ignore[no-untyped-call]
-        if func is _IS_CUDA:
+        if func == _IS_CUDA:
             return self.cuda
         if func is torch.Tensor.bincount:  # how many rows each expert has depends on data: here all have as many
             rows, experts = args[0], given["minlength"]
@@ -148,7 +148,7 @@ class Kernels(TorchFunctionMode):
         return func(*args, **given)
 
 
-_IS_CUDA = torch.Tensor.is_cuda.__get__
+_IS_CUDA = torch.Tensor.is_cuda.__get__  # type: ignore[attr-defined]
 
 
 @contextmanager

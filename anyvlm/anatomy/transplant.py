@@ -1,4 +1,4 @@
-"""The checkpoints of one system as those of parts of another: what mounts what is kept, all else in the files is left unread."""
+"""The checkpoints of one system as those of parts of another: tables of what is kept; all else in the files stays unread."""
 
 from __future__ import annotations
 

@@ -131,7 +131,8 @@ def _what(stage: str, load: Load, system: AnySystem, lora: int | None) -> str:
 
 def _moment(when: str) -> str:
     return {
-        "backward": "most on the way back", "update": "most while weights are updated", "answer": "most while the prompt is read"
+        "backward": "most on the way back", "update": "most while weights are updated",
+        "answer": "most while the prompt is read",
     }[when]  # fmt: skip
 
 

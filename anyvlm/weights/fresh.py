@@ -1,9 +1,10 @@
-"""Parameters that no checkpoint fills: whole parts begin as they do when they are built, single modules as torch begins them."""
+"""Parameters that no checkpoint fills: whole parts begin as when they are built, single modules as torch begins them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
+from functools import partial
 
 import torch
 from torch import nn
@@ -56,10 +57,10 @@ def _parts(vlm: VLM) -> Iterator[tuple[nn.Module, str, Callable[[], nn.Module]]]
     into = {name: stream.connector.width(stream.encoder.out, width) for name, stream in vlm.spec.streams.items()}
     inserts = (insert for insert in lm.inserts for _ in insert.layers)
     for n, insert in enumerate(inserts):
-        yield vlm, f"lm.inserts.{n}", lambda insert=insert: insert.build(width, into[insert.memory])
+        yield vlm, f"lm.inserts.{n}", partial(insert.build, width, into[insert.memory])
     for name, stream in vlm.spec.streams.items():
         yield vlm, f"encoders.{name}", stream.encoder.build
-        yield vlm, f"connectors.{name}", lambda stream=stream: stream.connector.build(stream.encoder.out, width)
+        yield vlm, f"connectors.{name}", partial(stream.connector.build, stream.encoder.out, width)
         if stream.join:
-            yield vlm, f"joins.{name}", lambda join=stream.join: join.build(width)
+            yield vlm, f"joins.{name}", partial(stream.join.build, width)
 

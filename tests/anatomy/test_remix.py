@@ -93,7 +93,8 @@ def test_it_counts_runs_and_trains(mix: str) -> None:
     with torch.no_grad():
         rows = vlm.rows(batch.media)["image"]
     stream = small(mix).streams["image"]
-    assert len(rows.x_ND) == (laid.image_tokens if stream.reach is None else sum(h * w for _, h, w in stream.rows(laid.pictures[0].cut)))
+    beside = sum(h * w for _, h, w in stream.rows(laid.pictures[0].cut))
+    assert len(rows.x_ND) == (beside if stream.reach else laid.image_tokens)
     pieces = Engine(vlm.eval()).generate(batch, Sampling(max_tokens=5), decoders=[tokenizer(mix).stream()], ends=())
     assert len(list(pieces)) == 5
 
@@ -320,7 +321,8 @@ def test_impossible_mixes_are_refused_in_a_sentence(base: str, parts: dict[str, 
 
 def test_names() -> None:
     assert named("qwen2.5-1.5b").name == "qwen2.5-1.5b-instruct" and named("clip-l-336").name == "clip-vit-l-14-336"
-    assert eye("siglip-so400m-384").origin.name == "siglip-vit-so400m-14-384" and language("llava-1.5-7b").name == "llava-1.5-7b"
+    assert eye("siglip-so400m-384").origin.name == "siglip-vit-so400m-14-384"
+    assert language("llava-1.5-7b").name == "llava-1.5-7b"
     assert named("siglip-vit-b-16-384").name == "siglip-vit-b-16-384"
 
 

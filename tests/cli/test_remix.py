@@ -44,7 +44,8 @@ def test_json(file: Path) -> None:
     told = json.loads(run("remix", *WORDS, "--name", "mine", "--json").out)
     assert from_json(told["spec"]) == from_json(json.loads(file.read_text()))
     assert [part["parameters"] for part in told["parts"]] == [412987248, 78355456, 1543714304]
-    assert told["parts"][1]["weights"] == [] and told["first_stage"] == "align" and told["after"]["widths"] == [1152, 1536, 1536]
+    assert told["parts"][1]["weights"] == [] and told["first_stage"] == "align"
+    assert told["after"]["widths"] == [1152, 1536, 1536]
 
 
 def test_other_verbs_take_the_file(file: Path, tmp_path: Path) -> None:
