@@ -71,8 +71,9 @@ def estimate(
             half = replace(load, dtype="bf16")
             if _fits(now := training(system, found, half), capacity):
                 changes.append(Change("weights in bf16; their master copy stays in fp32", "--dtype bf16", now.total))
-        if found.lora is None and isinstance(system, System) and _fits(updating(system, low_rank(found, 16), load), capacity):
-            small = low_rank(found, 16)
+        speaks = isinstance(system, System) and any(glob == "*" or glob.startswith("lm.") for glob in found.train)
+        small = low_rank(found, 16)
+        if found.lora is None and speaks and _fits(updating(system, small, load), capacity):
             if _fits(now := training(system, small, load), capacity):
                 changes.append(Change("low-rank updates of rank 16", "--lora 16", now.total))
             else:
