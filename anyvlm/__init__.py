@@ -30,7 +30,8 @@ def load(
     towers becomes a `DualModel`: `load("clip-vit-b-32").classify("cat.png", ["cat", "dog"])`. (For type checkers:
     `anyvlm.generate.model.load` takes the same and gives a `Model` only.)
 
-    `name`: one of `systems()`, a directory in Hugging Face layout, a GGUF file, or a hub repository "owner/name".
+    `name`: one of `systems()`, a directory in Hugging Face layout, a GGUF file, a system file (.json), or a hub
+    repository "owner/name".
     `device`: "cpu", "cuda", "mps"; `dtype`: "bf16", "fp16", "fp32"; None takes the best there is. `remote`: pictures may
     be web addresses. `masks`: the file that decodes the masks a system writes (PaliGemma: "vae-oid.npz").
     Raises a subclass of `anyvlm.errors.AnyVLMError`, whose text is one sentence for the user.

@@ -229,8 +229,12 @@ class System(Spec):
                 return self
             case ["lm"]:
                 return self.lm
-            case ["encoders", name] if name in self.streams:
-                return self.streams[name].encoder
+            case ["encoders", name, *inside] if name in self.streams:
+                found: object = self.streams[name].encoder
+                for step in inside:  # of an encoder in an encoder
+                    found = getattr(found, step, None)
+                if isinstance(found, Spec):
+                    return found
             case ["connectors", name] if name in self.streams:
                 return self.streams[name].connector
             case ["joins", name] if name in self.streams and (join := self.streams[name].join):

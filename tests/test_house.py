@@ -38,7 +38,7 @@ ORDER = (
     ("zoo",),
     ("registry",),
     ("tiny",),
-    ("inputs.plan", "weights.config*"),
+    ("inputs.plan", "weights.config*", "weights.fresh", "weights.systemfile"),
     ("inputs.collate", "inputs.look", "weights.load"),
     ("weights.save",),
     ("ledger",),
@@ -55,8 +55,9 @@ RANK = {group: rank for rank, line in enumerate(ORDER) for group in line}
 
 PUBLIC = ("load", "system", "systems")
 VERBS = (
-    "ask", "chat", "classify", "compare", "diagram", "embed", "evaluate", "index", "list", "paint", "search", "show", "tokens",
-)  # fmt: skip
+    *("ask", "chat", "classify", "compare", "diagram", "embed", "estimate", "evaluate", "index", "list", "paint", "remix"),
+    *("search", "show", "tokens"),
+)
 
 # Never in the package: they run code from files, or turn an error into something one may overlook.
 BANNED = {"pickle", "dill", "cloudpickle", "marshal", "shelve", "warnings"}

@@ -13,10 +13,12 @@ from anyvlm.cli.classify import classify
 from anyvlm.cli.compare import compare
 from anyvlm.cli.diagram import diagram
 from anyvlm.cli.embed import embed
+from anyvlm.cli.estimate import estimate
 from anyvlm.cli.evaluate import evaluate
 from anyvlm.cli.index import index
 from anyvlm.cli.list import list_systems
 from anyvlm.cli.paint import paint
+from anyvlm.cli.remix import remix
 from anyvlm.cli.search import search
 from anyvlm.cli.show import show
 from anyvlm.cli.tokens import tokens
@@ -54,10 +56,12 @@ app.command("classify", cls=Verb)(classify)
 app.command("compare", cls=Verb)(compare)
 app.command("diagram", cls=Verb)(diagram)
 app.command("embed", cls=Verb)(embed)
+app.command("estimate", cls=Verb)(estimate)
 app.command("evaluate", cls=Verb)(evaluate)
 app.command("index", cls=Verb)(index)
 app.command("list", cls=Verb)(list_systems)
 app.command("paint", cls=Verb)(paint)
+app.command("remix", cls=Verb)(remix)
 app.command("search", cls=Verb)(search)
 app.command("show", cls=Verb)(show)
 app.command("tokens", cls=Verb)(tokens)

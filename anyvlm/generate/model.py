@@ -30,6 +30,7 @@ from anyvlm.inputs.tokenizer import Tokenizer
 from anyvlm.match import MatchSystem
 from anyvlm.parts.code.mask import MaskDecoder
 from anyvlm.system import VLM, System, VisionSystem
+from anyvlm.weights.fresh import untrained
 from anyvlm.weights.load import find, load_masks, load_module, load_tokenizer
 
 Images = Medium | list[Medium] | tuple[Medium, ...] | None
@@ -42,7 +43,7 @@ def load(
     name: str | Path, *, device: str | None = None, dtype: str | torch.dtype | None = None, remote: bool = False,
     masks: str | Path | None = None,
 ) -> Model:  # fmt: skip
-    """`anyvlm.load` for those who want an answer: an encoder alone is refused, before its weights are fetched."""
+    """`anyvlm.load` for those who want an answer: what cannot give one is refused, before its weights are fetched."""
     where, found = place(device, dtype), find(name)
     if isinstance(found, VisionSystem):
         raise InputError(f"'{found.name}' is an encoder alone and cannot answer; take a system with a language model.")
@@ -53,6 +54,8 @@ def load(
     if isinstance(found, DualSystem):
         how = f"anyvlm.load({found.name!r}).classify(pictures, labels)"
         raise InputError(f"'{found.name}' compares and does not answer: `{how}`.")
+    if sentence := untrained(found):
+        raise InputError(sentence)
     return Model.load(found, where, remote=remote, masks=masks)
 
 
@@ -60,7 +63,8 @@ class Model:
     """A system with its weights and tokenizer. One generation at a time.
 
     `vlm` is an ordinary nn.Module; on a CPU in bf16 its linear layers are packed (`generate.prepack.unpack` undoes that).
-    `masks`: the decoder of masks that the system writes, without which they stay codes.
+    `masks`: the decoder of masks that the system writes, without which they stay codes. `untrained`: why it must not answer
+    yet, where parts of it have just been made; it can be trained, and raises InputError when it is asked.
     """
 
     def __init__(
@@ -68,7 +72,7 @@ class Model:
         masks: MaskDecoder | None = None,
     ) -> None:  # fmt: skip
         self.system, self.vlm, self.tokenizer, self.place, self.remote = system, vlm, tokenizer, where, remote
-        self.masks = masks
+        self.masks, self.untrained = masks, untrained(system)
         self.features = FeatureMemory(vlm)
         self._engine = Engine(vlm)
         control = [stop for stop in system.template.stop if stop in tokenizer.specials]
@@ -189,6 +193,8 @@ class Model:
         self, conversations: Sequence[Conversation], sampling: Sampling, first: int | None = None
     ) -> tuple[list[Plan], Generator[Delta, None, None]]:
         """Plans of the conversations, and their answers, about to be generated as one batch. `first`: number of the first."""
+        if self.untrained:
+            raise InputError(self.untrained)
         plans, pixels, grammar = [], [], self._grammar(len(conversations), sampling)
         for n, conversation in enumerate(conversations, first or 1):
             try:

@@ -30,10 +30,12 @@ from anyvlm.parts.catalog.mask import MASK_CODE_BV
 from anyvlm.parts.code.mask import MaskDecoder
 from anyvlm.system import VLM, Student, System, VisionSystem
 from anyvlm.weights.config import read_directory
+from anyvlm.weights.fresh import freshen
 from anyvlm.weights.gguf import Gguf
 from anyvlm.weights.gguf_tokenizer import read_tokenizer
 from anyvlm.weights.readers import Tensors, open_tensors
 from anyvlm.weights.sources import Hub, Source, resolve
+from anyvlm.weights.systemfile import SUFFIX, read_system
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,12 @@ _Updates = dict[str, list[tuple[Tensors, str, str]]]
 
 
 def find(name: str | Path, template: Template | None = None) -> AnySystem:
-    """The system of a registry name, a directory, a GGUF file, or a hub repository "owner/name"."""
+    """The system of a registry name, a directory, a GGUF file, a system file (.json), or a hub repository "owner/name"."""
     if isinstance(name, str) and name in registry.SYSTEMS:
-        found = registry.system(name)
-        return found.but(template=template) if template is not None and isinstance(found, System) else found
+        return _with(registry.system(name), template)
     path = Path(name).expanduser()
+    if path.suffix == SUFFIX and not path.is_dir():
+        return _with(read_system(path), template)
     if path.exists():
         return read_directory(path, template=template)
     if isinstance(name, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not path.parent.exists():
@@ -72,6 +75,10 @@ def find(name: str | Path, template: Template | None = None) -> AnySystem:
     if isinstance(name, str) and "/" not in name:
         return registry.system(name)  # raises, naming the nearest
     raise WeightsError(f"There is no file or directory {name}; check the path.")
+
+
+def _with(system: AnySystem, template: Template | None) -> AnySystem:
+    return system.but(template=template) if template is not None and isinstance(system, System) else system
 
 
 def load_system(
@@ -105,7 +112,7 @@ def load_module(
     dtype = dtype or _dtype(files)
     for file in files:
         _fill(module, file, updates, torch.device(device), dtype)
-    _freshen(module, torch.device(device), dtype)
+    freshen(module, torch.device(device), dtype)
     return module.eval()
 
 
@@ -267,13 +274,3 @@ def _assign(places: list[tuple[nn.Module, str]], tensor: Tensor) -> None:
     parameter = nn.Parameter(tensor, requires_grad=tensor.is_floating_point())
     for owner, leaf in places:
         setattr(owner, leaf, parameter)
-
-
-def _freshen(module: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
-    """Initialise what no checkpoint fills as torch does."""
-    for name, owner in module.named_modules():
-        if any(parameter.is_meta for parameter in owner.parameters(recurse=False)):
-            if not hasattr(owner, "reset_parameters"):
-                raise SpecError(f"{name} is declared fresh but does not know how to begin; it must come from a checkpoint.")
-            owner.to_empty(device=device, recurse=False).to(dtype)
-            owner.reset_parameters()
