@@ -8,8 +8,8 @@ Shape letters: P position axes, B batch, T tokens, S keys, M distances, D width,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -35,8 +35,26 @@ class RelativeDecoder(LanguageModel):
         return RelativeLM(self, memories or {})
 
     def cache(self, batch: int, slots: int, *, like: Tensor) -> Cache:
-        """Keys and values of every layer."""
-        return allocate(self.depth, batch, self.heads, slots, self.width // self.heads, like=like)
+        """Keys and values of every layer, and what it makes of distances."""
+        plain = allocate(self.depth, batch, self.heads, slots, self.width // self.heads, like=like)
+        far = like.new_zeros(self.depth, self.heads, slots, self.width // self.heads)
+        return FarCache(plain.k_LBGSh, plain.v_LBGSh, plain.pos_PBS, plain.block_BS, plain.seg_BS, far_LHMh=far)
+
+
+@dataclass
+class FarCache(Cache):
+    """`known`: of how many distances each layer has made something. A token more brings one distance more."""
+
+    far_LHMh: Tensor = field(kw_only=True)
+    known: dict[int, int] = field(default_factory=dict)
+
+    def far(self, layer: int, count: int, make: Callable[[int, int], Tensor]) -> Tensor:
+        """(H, M, h) of so many distances of one layer; `make` adds those from one number up to another."""
+        known = self.known.get(layer, 0)
+        if known < count:
+            self.far_LHMh[layer, :, known:count] = make(known, count)
+            self.known[layer] = count
+        return self.far_LHMh[layer, :, :count]
 
 
 class _Attention(nn.Module):
@@ -55,16 +73,22 @@ class _Attention(nn.Module):
         if at.cache is not None:
             k, v = at.cache.put(self.layer, k, v)
             pos_BS = at.cache.pos_PBS[0, :, : at.cache.length]
-        added = self.distant(q + self.v, pos_BT, pos_BS)
+        added = self.distant(q + self.v, pos_BT, pos_BS, at.cache)
         added = added if at.full is None else added + at.full
         out: Tensor = self.o(attend(q + self.u, k, v, added).transpose(1, 2).flatten(2))
         return out
 
-    def distant(self, q_BHTh: Tensor, pos_BT: Tensor, pos_BS: Tensor) -> Tensor:
+    def distant(self, q_BHTh: Tensor, pos_BT: Tensor, pos_BS: Tensor, cache: Cache | None = None) -> Tensor:
         """(B, H, T, S): what a query makes of the distance of each key; later keys, hidden anyway, count as its place."""
         away_BTS = (pos_BT[:, :, None] - pos_BS[:, None, :]).clamp_min(0)
-        waves_MD = _waves(torch.arange(int(away_BTS.max()) + 1, device=q_BHTh.device), self.far.in_features)
-        far_HMh = self.far(waves_MD.to(q_BHTh.dtype)).unflatten(-1, (self.heads, -1)).transpose(0, 1)
+        count = int(away_BTS.max()) + 1
+
+        def make(start: int, stop: int) -> Tensor:
+            waves_MD = _waves(torch.arange(start, stop, device=q_BHTh.device), self.far.in_features)
+            out: Tensor = self.far(waves_MD.to(q_BHTh.dtype)).unflatten(-1, (self.heads, -1)).transpose(0, 1)
+            return out
+
+        far_HMh = cache.far(self.layer, count, make) if isinstance(cache, FarCache) else make(0, count)
         every_BHTM: Tensor = q_BHTh @ far_HMh.transpose(1, 2) * q_BHTh.shape[-1] ** -0.5
         return every_BHTM.gather(-1, away_BTS[:, None].expand(-1, self.heads, -1, -1))
 

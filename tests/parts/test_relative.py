@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from anyvlm.parts.ffn import MLP
@@ -34,3 +36,19 @@ def test_attention_is_the_formula_of_transformer_xl() -> None:
                 scores.append((near + (q[i, head] + attention.v[head, 0]) @ far) / 8**0.5)
             expected[i, head] = torch.stack(scores).softmax(0) @ v[: i + 1, head]
     torch.testing.assert_close(out[0], attention.o(expected.flatten(1)), atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_a_cache_makes_something_of_every_distance_once() -> None:
+    torch.manual_seed(0)
+    lm, x = SMALL.build(), torch.randn(1, 6, 16)
+    whole, cache = lm.hidden(causal(x)), SMALL.cache(1, 8, like=x)
+    mapped = []
+    lm.blocks[0].attn.far.register_forward_hook(lambda _, given, out: mapped.append(len(given[0])))
+    seq = causal(x)
+    for start, stop in ((0, 3), (3, 4), (4, 6)):
+        part = replace(seq, x_BTD=x[:, start:stop], **{
+            name: getattr(seq, name)[..., start:stop] for name in ("kind_BT", "pos_PBT", "block_BT", "seg_BT")
+        })  # fmt: skip
+        torch.testing.assert_close(lm.hidden(part, cache), whole[:, start:stop], atol=1e-5, rtol=1e-5)
+    assert mapped == [3, 1, 2]

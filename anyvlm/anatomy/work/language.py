@@ -110,9 +110,9 @@ def _(lm: Magneto, new: int, keys: int, memories: Memories, fresh: bool) -> Work
 
 @run.register
 def _(lm: RelativeDecoder, new: int, keys: int, memories: Memories, fresh: bool) -> Work:
-    """As many distances as keys are mapped in every block, and every query looks at each."""
+    """In every block as many distances as there are new tokens are mapped, and every query looks at those of all keys."""
     D = lm.width
-    far = linear(keys, D, D) + linear(new, D, keys)
+    far = linear(new, D, D) + linear(new, D, keys)
     each = Work(attention=looking(new, keys, D) + far, ffn=feed_forward(lm.ffn, new, D))
     return repeated(each, lm.depth) + inserts(lm, new, memories, fresh)
 
@@ -187,30 +187,36 @@ class Kept:
 
 def cached(lm: LanguageModel, keys: int, memories: Memories) -> Iterator[Kept]:
     """What a cache of `keys` tokens holds of one sample, memories included. `memories`: as `held` has them."""
-    heads, width = heads_kept(lm)
-    yield Kept(2 * lm.depth * heads * keys, width)
+    each = of_a_token(lm)
+    yield Kept(keys * each.vectors, each.head)
     yield from remembered(lm, memories)
 
 
 @singledispatch
-def heads_kept(lm: LanguageModel) -> tuple[int, int]:
-    """Heads of keys in one layer, and their width."""
-    return lm.heads, lm.width // lm.heads
+def of_a_token(lm: LanguageModel) -> Kept:
+    """Keys and values of one token in all layers."""
+    return Kept(2 * lm.depth * lm.heads, lm.width // lm.heads)
 
 
-@heads_kept.register
-def _(lm: Decoder) -> tuple[int, int]:
-    return lm.kv_heads, lm.head_width
+@of_a_token.register
+def _(lm: Decoder) -> Kept:
+    return Kept(2 * lm.depth * lm.kv_heads, lm.head_width)
 
 
-@heads_kept.register
-def _(lm: T5) -> tuple[int, int]:
-    return lm.heads, lm.head
+@of_a_token.register
+def _(lm: RelativeDecoder) -> Kept:
+    """And what every layer makes of one distance more."""
+    return Kept(3 * lm.depth * lm.heads, lm.width // lm.heads)
 
 
-@heads_kept.register
-def _(lm: GroundedDecoder) -> tuple[int, int]:
-    return lm.block.heads, lm.width // lm.block.heads
+@of_a_token.register
+def _(lm: T5) -> Kept:
+    return Kept(2 * lm.depth * lm.heads, lm.head)
+
+
+@of_a_token.register
+def _(lm: GroundedDecoder) -> Kept:
+    return Kept(2 * lm.depth * lm.block.heads, lm.width // lm.block.heads)
 
 
 @singledispatch
