@@ -9,7 +9,7 @@ from anyvlm.anatomy.work.layers import block, feed_forward
 from anyvlm.contrasts import Conditioned
 from anyvlm.dual import Contrast, Sigmoid, Softmax
 from anyvlm.parts.align import Adapter, FirstAndMean, Star
-from anyvlm.parts.pool import Glance, Linear, Look, MeanProbe, Pick, Pool, Probe
+from anyvlm.parts.pool import CentredLook, Glance, Linear, Look, MeanProbe, Pick, Pool, Probe, Rest
 from anyvlm.parts.prenorm import PreNorm
 from anyvlm.parts.text import BertText, TextEncoder, TextTransformer
 from anyvlm.parts.uncertain import MeanSpread, RowSpread, Spread, UncertainText
@@ -47,7 +47,8 @@ def pool(spec: Pool, rows: int, width: int) -> int:
 
 @pool.register(Pick)
 @pool.register(FirstAndMean)
-def _(spec: Pick | FirstAndMean, rows: int, width: int) -> int:
+@pool.register(Rest)
+def _(spec: Pick | FirstAndMean | Rest, rows: int, width: int) -> int:
     return 0
 
 
@@ -60,6 +61,12 @@ def _(spec: Probe, rows: int, width: int) -> int:
 def _(spec: Look, rows: int, width: int) -> int:
     """The query is not mapped."""
     return linear(rows, width, 2 * width) + scores(1, rows, width) + linear(1, width, width)
+
+
+@pool.register
+def _(spec: CentredLook, rows: int, width: int) -> int:
+    """Neither the query nor what was seen is mapped."""
+    return linear(rows, width, 2 * width) + scores(1, rows, width)
 
 
 @pool.register
