@@ -25,5 +25,6 @@ parity:              ## compare with the references and write the ledger
 bench:               ## measure against transformers, in alternating runs; writes docs/benchmarks.md
 	python benchmarks/run_all.py
 
-docs:                ## write the tables of docs/ from the code
+docs:                ## write docs/systems.md and the site docs/site/ from the code
 	python docs/systems.py
+	python -m docs.site

@@ -1,5 +1,5 @@
 """Contrasts beyond CLIP's and SigLIP's: rows (FLAIR), variances (ProLIP), hard negatives (DiHT), several partners (e-CLIP), two
-views (SLIP), vectors as they are (VideoCLIP).
+views (SLIP), vectors as they are (VideoCLIP), one direction (CiT), a mean of pairs (SAIL).
 
 Shape letters: A pictures, K captions of each, J texts, R rows of a picture, B pairs, D width, E width of the shared space.
 """
@@ -15,9 +15,26 @@ from torch import Tensor, nn
 
 from anyvlm.dual import Contrast, ContrastModule, Look, Sigmoid, SigmoidModule, Softmax, SoftmaxModule
 from anyvlm.errors import InputError
-from anyvlm.parts.chunked import info_nce, sigmoid
+from anyvlm.parts.chunked import info_nce, one_way, sigmoid
 from anyvlm.parts.conditioned import ConditionedPool
 from anyvlm.parts.weighted import hard_negatives, nt_xent, several
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneWay(Softmax):
+    """A softmax whose loss is of one direction: each `a` looks for its partner among all `b` (CiT, 2301.02241)."""
+
+    def build(self) -> OneWayModule:
+        """The module."""
+        return OneWayModule(self)
+
+
+class OneWayModule(SoftmaxModule):
+    """Parameters: scale."""
+
+    def loss(self, a_BE: Tensor, b_BE: Tensor) -> Tensor:
+        """Of pictures among texts, where `a` are pictures."""
+        return one_way(a_BE, b_BE, self.scale.exp())
 
 
 @dataclass(frozen=True, kw_only=True)

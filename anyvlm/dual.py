@@ -289,6 +289,10 @@ class SoftmaxModule(ContrastModule):
         super().__init__()
         self.spec, self.scale = spec, nn.Parameter(torch.tensor(log(spec.scale)))
 
+    def reset_parameters(self) -> None:
+        """As training begins."""
+        nn.init.constant_(self.scale, log(self.spec.scale))
+
     def logits(self, a_AE: Tensor, b_KE: Tensor) -> Tensor:
         """(A, K)."""
         return self.scale.exp() * (a_AE @ b_KE.T)
@@ -307,8 +311,13 @@ class SigmoidModule(ContrastModule):
 
     def __init__(self, spec: Sigmoid) -> None:
         super().__init__()
-        self.spec, self.scale = spec, nn.Parameter(torch.tensor(log(spec.scale)))
+        self.spec, self.scale, self.begin = spec, nn.Parameter(torch.tensor(log(spec.scale))), spec.bias
         self.bias = nn.Parameter(torch.tensor(spec.bias))
+
+    def reset_parameters(self) -> None:
+        """As training begins."""
+        nn.init.constant_(self.scale, log(self.spec.scale))
+        nn.init.constant_(self.bias, self.begin)
 
     def logits(self, a_AE: Tensor, b_KE: Tensor) -> Tensor:
         """(A, K)."""

@@ -22,7 +22,10 @@ _HERE = Path(__file__).with_name("ledger.json")
 
 @dataclass(frozen=True)
 class Row:
-    """One system. `difference`: the largest from the reference in any test; None where no number was compared."""
+    """One system. `difference`: the largest from the reference in any test; None where no number was compared.
+
+    `row`: its row of the catalogue, "" for parts alone.
+    """
 
     name: str
     family: str
@@ -34,6 +37,7 @@ class Row:
     difference: float | None
     reference: str
     date: str
+    row: str = ""
 
     @property
     def ring(self) -> str:
@@ -100,6 +104,7 @@ def _row(name: str, results: Sequence[Result], today: str) -> Row:
         difference=max(numbers, default=None),
         reference=", ".join(references),
         date=today if own else "",
+        row=system.meta.row,
     )
 
 

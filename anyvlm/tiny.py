@@ -35,9 +35,11 @@ from anyvlm.parts.connect.queried import Queried
 from anyvlm.parts.connect.resampler import Resampler
 from anyvlm.parts.connect.stem import Stem
 from anyvlm.parts.connect.vocabulary import Vocabulary
+from anyvlm.parts.decoder_text import DecoderText, LatentPool
 from anyvlm.parts.deep_features import DeepFeatures
 from anyvlm.parts.features import Connector, Encoder
 from anyvlm.parts.grounded import GroundedAnswerer, GroundedDecoder, GroundedText
+from anyvlm.parts.headed import Projector
 from anyvlm.parts.hidden_tubes import HiddenTubes
 from anyvlm.parts.insert.gated import GatedCross
 from anyvlm.parts.language import LanguageModel
@@ -46,6 +48,7 @@ from anyvlm.parts.lm import Decoder, Swap
 from anyvlm.parts.magneto import Magneto
 from anyvlm.parts.memory import Insert
 from anyvlm.parts.moe import FFN, MoE
+from anyvlm.parts.mpnet import MPNetText
 from anyvlm.parts.next_patch import NextPatch
 from anyvlm.parts.opt import OPT
 from anyvlm.parts.pool import CentredLook, Glance, Look, MeanProbe, Pool, Probe
@@ -54,11 +57,13 @@ from anyvlm.parts.relative import RelativeDecoder
 from anyvlm.parts.rope import LongRope, Rope
 from anyvlm.parts.t5 import T5
 from anyvlm.parts.text import BertText, TextEncoder, TextTransformer
+from anyvlm.parts.turning_text import TurningText
 from anyvlm.parts.vision.aim import AimViT, NativeAimViT
 from anyvlm.parts.vision.axial import AxialViT
 from anyvlm.parts.vision.bridged import Bridged
 from anyvlm.parts.vision.eva import EvaViT
 from anyvlm.parts.vision.fastvit import FastViT
+from anyvlm.parts.vision.gated import GatedViT
 from anyvlm.parts.vision.native import NativeViT
 from anyvlm.parts.vision.nfnet import NFNet
 from anyvlm.parts.vision.resnet import ResNet
@@ -71,6 +76,7 @@ from anyvlm.parts.vision.vit import ViT
 from anyvlm.parts.written import Written
 from anyvlm.system import Stream, System, VisionSystem
 
+D = TypeVar("D", bound=Decoder)
 G = TypeVar("G", GroundedAnswerer, GroundedDecoder, GroundedText)
 WIDTH, HEAD, HIDDEN, SIDE, CODES = 32, 8, 48, 3, 32
 
@@ -139,7 +145,8 @@ def _contrast(contrast: Contrast) -> Contrast:
 
 def _tower(tower: Tower | TextTower | SignalTower, vocab: int, depth: int) -> Tower | TextTower | SignalTower:
     if isinstance(tower, TextTower):
-        return tower.but(encoder=_text(tower.encoder, vocab, depth), pool=_pool(tower.pool))
+        policy = tower.policy.but(context=min(tower.policy.context, 256))
+        return tower.but(encoder=_text(tower.encoder, vocab, depth), policy=policy, pool=_pool(tower.pool))
     if isinstance(tower, SignalTower):
         encoder = _encoder(tower.encoder)
         return tower.but(encoder=encoder, policy=_signal(tower.policy, encoder), pool=_pool(tower.pool))
@@ -168,6 +175,13 @@ def _text(text: TextEncoder, vocab: int, depth: int) -> TextEncoder:
         case BertText():
             heads = WIDTH // HEAD
             return text.but(vocab=vocab, width=WIDTH, depth=depth, block__heads=heads, block__ffn__hidden=HIDDEN)
+        case MPNetText():
+            heads = WIDTH // HEAD
+            return text.but(vocab=vocab, width=WIDTH, depth=depth, block__heads=heads, block__ffn__hidden=HIDDEN)
+        case TurningText():
+            return text.but(vocab=vocab, width=WIDTH, depth=depth, heads=WIDTH // HEAD, hidden=HIDDEN)
+        case DecoderText():
+            return _decoder(text, vocab, depth)
     raise SpecError(f"tiny() does not know how to shrink the text tower {type(text).__name__}; tell it in anyvlm/tiny.py.")
 
 
@@ -181,6 +195,10 @@ def _pool(pool: Pool) -> Pool:
             return pool.but(heads=WIDTH // HEAD, rows=SIDE**2)
         case Glance():
             return pool.but(heads=2, hidden=HIDDEN)
+        case LatentPool():
+            return pool.but(latents=5, heads=2, head=HEAD)
+        case Projector():
+            return pool.but(hidden=HIDDEN, last=WIDTH)
     return pool
 
 
@@ -207,7 +225,7 @@ def _language(lm: LanguageModel, vocab: int, depth: int) -> LanguageModel:
     raise SpecError(f"tiny() does not know how to shrink the language model {type(lm).__name__}; tell it in anyvlm/tiny.py.")
 
 
-def _decoder(lm: Decoder, vocab: int, depth: int) -> Decoder:
+def _decoder(lm: D, vocab: int, depth: int) -> D:
     heads = WIDTH // HEAD
     groups = max(1, heads * lm.kv_heads // lm.heads)
     window = None if lm.window is None else 16
@@ -308,6 +326,9 @@ def _film(film: Film, patch: int) -> Film:
 
 def _encoder(encoder: Encoder) -> Encoder:
     match encoder:
+        case GatedViT():
+            small = {"ffn__hidden": HIDDEN, "gate_ffn__hidden": HIDDEN}
+            return encoder.but(width=WIDTH, heads=WIDTH // HEAD, size=SIDE * encoder.patch, **small)
         case ViT():
             return _vit(encoder)
         case TiledViT():

@@ -75,11 +75,11 @@ def scoring(system: MatchSystem) -> Row:
 
 
 def pairing(system: DualSystem) -> Row:
-    image, text = system.towers["image"], system.towers["text"]
-    assert isinstance(image, Tower) and isinstance(text, TextTower)
-    height, width = image.policy.cut(1024, 768).sizes[0]
+    (sense, image), text = next(iter(system.towers.items())), system.towers["text"]
+    assert not isinstance(image, TextTower) and isinstance(text, TextTower)
+    seen = by(image.policy.cut(1024, 768).sizes[0][::-1]) if isinstance(image, Tower) else sense
     contrast, words = type(system.contrasts[0]).__name__.lower(), f"{text.policy.context} tokens, {text.encoder.width}"
-    own = {"picture": by((width, height)), "encoder": eye(image.encoder), "text": words, "shared": str(system.shared)}
+    own = {"picture": seen, "encoder": eye(image.encoder), "text": words, "shared": str(system.shared)}
     return facts(system, own | {"contrast": contrast})
 
 

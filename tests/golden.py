@@ -36,7 +36,7 @@ def weights(shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
             noise *= np.float32(np.prod(shape[1:]) ** -0.5)
         else:
             noise = noise * np.float32(0.2) + np.float32("norm" in name and name.endswith("weight"))
-        out[name] = torch.from_numpy(noise)
+        out[name] = torch.from_numpy(np.asarray(noise))
     return out
 
 

@@ -41,6 +41,7 @@ ORDER = (
     ("inputs.collate", "inputs.look", "weights.load"),
     ("weights.save",),
     ("ledger",),
+    ("catalogue",),
     ("data",),
     ("generate", "train"),
     ("search",),
@@ -52,7 +53,9 @@ IMPORTS = (ast.Import, ast.ImportFrom)
 RANK = {group: rank for rank, line in enumerate(ORDER) for group in line}
 
 PUBLIC = ("load", "system", "systems")
-VERBS = ("ask", "chat", "classify", "compare", "embed", "evaluate", "index", "list", "paint", "search", "show", "tokens")
+VERBS = (
+    "ask", "chat", "classify", "compare", "diagram", "embed", "evaluate", "index", "list", "paint", "search", "show", "tokens",
+)  # fmt: skip
 
 # Never in the package: they run code from files, or turn an error into something one may overlook.
 BANNED = {"pickle", "dill", "cloudpickle", "marshal", "shelve", "warnings"}
@@ -148,7 +151,7 @@ def test_the_extra_dev_holds_what_tests_import() -> None:
     extras = project["optional-dependencies"]
     assert "anyvlm[hub,search,train,video]" in extras["dev"]
     lines = [*project["dependencies"], *(line for each in ("hub", "search", "train", "video", "dev") for line in extras[each])]
-    known = {module_of(line) for line in lines} | {"anyvlm", "tests", *sys.stdlib_module_names}
+    known = {module_of(line) for line in lines} | {"anyvlm", "docs", "tests", *sys.stdlib_module_names}
     trees = [ast.parse(path.read_text()) for path in (ROOT / "tests").rglob("*.py")]
     wanted = {name.split(".")[0] for tree in trees for _, name in imported(tree)} | set(PACKAGES)
     assert wanted <= known, wanted - known
@@ -181,7 +184,7 @@ def test_import_without_torch(code: str) -> None:
     assert_no_torch(code)
 
 
-LIGHT = [["--help"], ["list"], ["list", "--json"], ["ask", "--help"], ["paint", "--help"]]
+LIGHT = [["--help"], ["list"], ["list", "--json"], ["list", "--systems"], ["ask", "--help"], ["paint", "--help"]]
 
 
 @pytest.mark.parametrize("words", LIGHT, ids=" ".join)

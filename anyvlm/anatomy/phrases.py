@@ -73,6 +73,7 @@ _PHRASES = {
     "TurningText": "BERT with rotary positions",
     "HybridText": "convolutions over {side} tokens, then a transformer",
     "BertText": "BERT",
+    "MPNetText": "MPNet: BERT with learned distances between tokens",
     # parts of blocks
     "MLP": "MLP {hidden} wide, {act}",
     "GLU": "gated MLP {hidden} wide, {act}",

@@ -11,6 +11,7 @@ from anyvlm.cli.ask import ask
 from anyvlm.cli.chat import chat
 from anyvlm.cli.classify import classify
 from anyvlm.cli.compare import compare
+from anyvlm.cli.diagram import diagram
 from anyvlm.cli.embed import embed
 from anyvlm.cli.evaluate import evaluate
 from anyvlm.cli.index import index
@@ -51,6 +52,7 @@ app.command("ask", cls=Verb)(ask)
 app.command("chat", cls=Verb)(chat)
 app.command("classify", cls=Verb)(classify)
 app.command("compare", cls=Verb)(compare)
+app.command("diagram", cls=Verb)(diagram)
 app.command("embed", cls=Verb)(embed)
 app.command("evaluate", cls=Verb)(evaluate)
 app.command("index", cls=Verb)(index)

@@ -36,6 +36,15 @@ def size(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+def number(text: str) -> int:
+    """"3B" -> 3000000000, also "3 B", "350m" and "1e9". Raises InputError for anything else."""
+    found = re.fullmatch(r"([\d.]+(?:e\d+)?) *([kmbt]?)", text.strip().lower())
+    try:
+        return int(float(found[1]) * {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}[found[2]])  # type: ignore[index]
+    except (TypeError, ValueError):
+        raise InputError(f"'{text}' is no number of parameters; write it as 350M or 3B.") from None
+
+
 def by(sides: Sequence[int | str]) -> str:
     """(640, 480) -> "640 × 480"."""
     return " × ".join(map(str, sides))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -22,10 +23,12 @@ from anyvlm.spec import Spec
 class TextPolicy(Spec):
     """What is done to a text before it is read, and which control tokens stand around it.
 
-    `first`, `last`: one token each, or none. `context`: a longer text loses its end, the control tokens stay. `pad`: the token
-    up to the longest text; with `fill` up to the context, and then it is read like any other (SigLIP); with `marked`
-    it is known all the same where the text ends (MobileCLIP). `lower`: in lower case. `drop`: characters that are left out,
-    and spaces then joined and trimmed (SigLIP: ASCII punctuation); `spaced`: those of them that become a space (ProLIP).
+    `first`, `last`: one token each, or none. `lead`: what else stands in front of the text, control tokens ("special") and
+    plain text ("template"): the opening of a chat's turn (LLM2CLIP). `context`: a longer text loses its end, the control tokens
+    stay. `pad`: the token up to the longest text; with `fill` up to the context, and then it is read like any other (SigLIP);
+    with `marked` it is known all the same where the text ends (MobileCLIP). `lower`: in lower case. `drop`: characters that are
+    left out, and spaces then joined and trimmed (SigLIP: ASCII punctuation); `spaced`: those of them that become a space
+    (ProLIP).
     `prompt`: the sentence in which the authors put the name of a class.
     """
 
@@ -33,6 +36,7 @@ class TextPolicy(Spec):
     pad: str
     first: str | None = None
     last: str | None = None
+    lead: tuple[tuple[Literal["special", "template"], str], ...] = ()
     fill: bool = False
     marked: bool = False
     lower: bool = False
@@ -51,7 +55,8 @@ class TextPolicy(Spec):
         if not isinstance(text, str) or not text.strip():
             raise InputError("A text is empty; fill it or leave it out.")
         around = [Piece(token, "special") if token else None for token in (self.first, self.last)]
-        pieces = [piece for piece in (around[0], Piece(self.clean(text), "user"), around[1]) if piece and piece.text]
+        lead = [Piece(said, kind) for kind, said in self.lead]
+        pieces = [piece for piece in (around[0], *lead, Piece(self.clean(text), "user"), around[1]) if piece and piece.text]
         ids = tokenizer.encode(pieces).ids
         if (extra := len(ids) - self.context) <= 0:
             return Ids(ids, 0)

@@ -56,8 +56,8 @@ class StarModule(nn.Module):
     def __init__(self, spec: Star, width: int, shared: int) -> None:
         super().__init__()
         self.limit, self.norm = spec.limit, spec.norm.build(width)
-        self.gate, self.up = (nn.Linear(width, spec.factor * width) for _ in range(2))
-        self.down = nn.Linear(spec.factor * width, shared)
+        self.gate, self.up = (_Begun(width, spec.factor * width) for _ in range(2))
+        self.down = _Begun(spec.factor * width, shared)
 
     def forward(self, x: Tensor) -> Tensor:
         """Vectors (B, D) -> (B, E)."""
@@ -65,6 +65,14 @@ class StarModule(nn.Module):
         gate, up = (map_(x).clamp(-self.limit, self.limit) for map_ in (self.gate, self.up))
         out: Tensor = self.down(F.relu6(gate) * up)
         return out
+
+
+class _Begun(nn.Linear):
+    """Begins as the authors' does: Xavier's weights, no bias."""
+
+    def reset_parameters(self) -> None:
+        nn.init.xavier_uniform_(self.weight)
+        nn.init.zeros_(self.bias)
 
 
 @dataclass(frozen=True, kw_only=True)

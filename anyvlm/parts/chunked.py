@@ -36,6 +36,12 @@ def info_nce(a_BE: Tensor, b_BE: Tensor, scale: Tensor, chunk: int = CHUNK) -> T
     return loss
 
 
+def one_way(a_BE: Tensor, b_BE: Tensor, scale: Tensor, chunk: int = CHUNK) -> Tensor:
+    """Mean cross-entropy of the partner of every `a` among all `b`: the first direction of `info_nce` alone."""
+    loss: Tensor = _OneWay.apply(a_BE, b_BE, scale, chunk)  # type: ignore[no-untyped-call]
+    return loss
+
+
 def sigmoid(a_BE: Tensor, b_BE: Tensor, scale: Tensor, bias: Tensor, chunk: int = CHUNK) -> Tensor:
     """-log sigmoid(z) of partners and -log sigmoid(-z) of all others, z = scale * cosine + bias, summed and divided by N."""
     loss: Tensor = _Sigmoid.apply(a_BE, b_BE, scale, bias, chunk)  # type: ignore[no-untyped-call]
@@ -98,6 +104,34 @@ class _InfoNCE(torch.autograd.Function):
         grad_s, grad_b = (grad_a * a).sum(), _total(grad_b)[first : first + B]
         ctx.save_for_backward(grad_a.mul_(s).to(a_BE.dtype), grad_b.mul_(s).to(b_BE.dtype), grad_s.to(scale.dtype))
         return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: _Context, grad: Tensor) -> tuple[Tensor | None, ...]:
+        a, b, s = ctx.saved_tensors
+        return a * grad, b * grad, s * grad, None
+
+
+class _OneWay(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: _Context, a_BE: Tensor, b_BE: Tensor, scale: Tensor, chunk: int) -> Tensor:
+        a, s, B = a_BE.float(), scale.float(), len(a_BE)
+        b, first = _gathered(b_BE.float())
+        loss = a.new_zeros(())
+        grad_a, grad_b = torch.empty_like(a), torch.zeros_like(b)
+        for start in range(0, B, chunk):
+            some = a[start : start + chunk]
+            logits = (some * s) @ b.T
+            partner, rows = logits.diagonal(first + start).sum(), logits.logsumexp(1, keepdim=True)
+            loss += rows.sum() - partner
+            share = logits.sub_(rows).exp_()
+            share.diagonal(first + start).sub_(1)
+            share /= len(b)
+            grad_a[start : start + chunk] = share @ b
+            grad_b.addmm_(share.T, some)
+        grad_s, grad_b = (grad_a * a).sum(), _total(grad_b)[first : first + B]
+        ctx.save_for_backward(grad_a.mul_(s).to(a_BE.dtype), grad_b.mul_(s).to(b_BE.dtype), grad_s.to(scale.dtype))
+        return _total(loss) / len(b)
 
     @staticmethod
     @once_differentiable

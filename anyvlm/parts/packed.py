@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 
 def packable(linear: nn.Module) -> TypeGuard[nn.Linear]:
-    """A plain nn.Linear in bf16 on a CPU whose torch has oneDNN's ops."""
-    return type(linear) is nn.Linear and able(linear.weight)
+    """What computes as a plain nn.Linear, in bf16 on a CPU whose torch has oneDNN's ops."""
+    return isinstance(linear, nn.Linear) and type(linear).forward is nn.Linear.forward and able(linear.weight)
 
 
 def able(weight: Tensor) -> bool:

@@ -25,7 +25,7 @@ class Rope(Spec):
     """
 
     theta: float = 10_000.0
-    scaling: Linear | Llama3 | LongRope | Yarn | None = None
+    scaling: Linear | Llama3 | LongRope | Ntk | Yarn | None = None
     sections: tuple[int, ...] = ()
     part: float = 1.0
 
@@ -72,6 +72,19 @@ class Linear(Spec):
     def scale(self, freq: Tensor, theta: float) -> tuple[Tensor, float]:
         """Frequencies and gain after scaling."""
         return freq / self.factor, 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ntk(Spec):
+    """Frequencies of a base `factor` times as large, divided by factor^(2/h): the slowest is `factor` times slower (GTE)."""
+
+    factor: float
+
+    def scale(self, freq: Tensor, theta: float) -> tuple[Tensor, float]:
+        """Frequencies and gain after scaling."""
+        turning = 2 * len(freq)
+        freq = 1.0 / (theta * self.factor) ** (torch.arange(0, turning, 2, dtype=torch.int64).float() / turning)
+        return freq / self.factor ** (2 / turning), 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

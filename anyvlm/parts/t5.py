@@ -8,7 +8,6 @@ Shape letters: B batch, T tokens, S keys or rows of the encoder, K tokens of the
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,9 +17,9 @@ from torch import Tensor, nn
 from anyvlm.errors import SpecError
 from anyvlm.parts.attention import attend
 from anyvlm.parts.cache import Cache, allocate
+from anyvlm.parts.distances import Distances
 from anyvlm.parts.encdec import PROMPT, asked
 from anyvlm.parts.ffn import GLU, MLP
-from anyvlm.parts.init import normal
 from anyvlm.parts.language import LM, Context, LanguageModel, additive
 from anyvlm.parts.memory import Recall, remembered
 from anyvlm.parts.norm import RMSNorm
@@ -115,34 +114,14 @@ class _DecoderBlock(nn.Module):
         return out
 
 
-class _Distances(nn.Module):
-    """What is added to scores for the distance from query to key, shared by all layers of a stack."""
-
-    def __init__(self, spec: T5, both_ways: bool) -> None:
-        super().__init__()
-        self.spec, self.both_ways = spec, both_ways
-        self.weight = normal(spec.buckets, spec.heads, std=spec.width**-0.5)
-
-    def forward(self, q_BT: Tensor, k_BS: Tensor) -> Tensor:
-        """(B, H, T, S)."""
-        ahead_BTS = k_BS[:, None, :] - q_BT[:, :, None]
-        return self.weight[self._bucket(ahead_BTS)].permute(0, 3, 1, 2)
-
-    def _bucket(self, ahead: Tensor) -> Tensor:
-        """Half of the buckets hold one distance each, the others longer and longer stretches up to `far`."""
-        count = self.spec.buckets // (2 if self.both_ways else 1)
-        first = (ahead > 0) * count if self.both_ways else torch.zeros_like(ahead)
-        distance = ahead.abs() if self.both_ways else (-ahead).clamp_min(0)
-        single = count // 2
-        share = (distance.clamp_min(1).float() / single).log() / math.log(self.spec.far / single)
-        wide = (single + (share * (count - single)).long()).clamp_max(count - 1)
-        return first + torch.where(distance < single, distance, wide)
+def _distances(spec: T5, both_ways: bool) -> Distances:
+    return Distances(spec.buckets, spec.heads, spec.far, both_ways=both_ways, std=spec.width**-0.5)
 
 
 class _Encoder(nn.Module):
     def __init__(self, spec: T5) -> None:
         super().__init__()
-        self.distances = _Distances(spec, both_ways=True)
+        self.distances = _distances(spec, both_ways=True)
         self.blocks = nn.ModuleList(_EncoderBlock(spec, layer) for layer in range(spec.encoder_depth))
         self.norm = spec.norm.build(spec.width)
 
@@ -165,7 +144,7 @@ class T5LM(LM):
     def __init__(self, spec: T5) -> None:
         super().__init__(spec)
         self.encoder = _Encoder(spec)
-        self.distances = _Distances(spec, both_ways=False)
+        self.distances = _distances(spec, both_ways=False)
         self.blocks = nn.ModuleList(_DecoderBlock(spec, layer) for layer in range(spec.depth))
         self.norm = spec.norm.build(spec.width)
         self.head = nn.Linear(spec.width, spec.vocab, bias=False)

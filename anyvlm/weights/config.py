@@ -34,6 +34,7 @@ from anyvlm.weights.config_kosmos import read_kosmos
 from anyvlm.weights.config_language import LANGUAGE_KEYS, read_language
 from anyvlm.weights.config_lm import ACTS, KEYS, read_lm
 from anyvlm.weights.config_original import is_original, read_original
+from anyvlm.weights.config_pair import read_pair
 from anyvlm.weights.config_vision import HALF, read_vision
 from anyvlm.weights.fields import Fields
 from anyvlm.weights.gguf import Gguf, decoder_facts
@@ -61,6 +62,8 @@ def read_directory(path: Path, source: Source | None = None, template: Template 
         return read_grounded(path, config, source, template)
     if kind in AIMV2:
         return read_aimv2(path, config, source)
+    if kind == "vision-text-dual-encoder":
+        return read_pair(path, config, source)
     if kind in DUAL and "text_config" in config:
         return read_dual(path, config, source)
     if kind == "llava":

@@ -80,11 +80,11 @@ def read_dual(path: Path, config: Mapping[str, object], source: Source) -> DualS
     contrast: Contrast = Sigmoid() if kind.sigmoid else Softmax()
     probe = Probe(heads=eye.heads, ffn=_mlp(eye), norm=eye.norm)
     image = Tower(
-        policy=_policy(path), encoder=eye.but(keep_cls=eye.cls), pool=probe if kind.sigmoid else Pick(row="first"),
+        policy=read_policy(path), encoder=eye.but(keep_cls=eye.cls), pool=probe if kind.sigmoid else Pick(row="first"),
         project=None if kind.sigmoid else Linear(),
     )  # fmt: skip
     text = TextTower(
-        policy=_text_policy(path, words, kind), encoder=words, pool=Pick(row="first" if kind.bert else "last"),
+        policy=read_text_policy(path, words, kind), encoder=words, pool=Pick(row="first" if kind.bert else "last"),
         project=Linear(bias=kind.sigmoid),
     )  # fmt: skip
     return DualSystem(
@@ -142,7 +142,8 @@ def read_words(data: Mapping[str, object], where: str, kind: Kind) -> tuple[Text
     return words, projected
 
 
-def _policy(path: Path) -> Policy:
+def read_policy(path: Path) -> Policy:
+    """How pictures become pixels, by the preprocessor's own config."""
     config: Mapping[str, object] = read_json(path / "preprocessor_config.json") or read_json(path / "processor_config.json")
     if not config:
         raise WeightsError(f"{path} has no preprocessor_config.json, which says how pictures become pixels.")
@@ -179,7 +180,7 @@ _CLEANING: dict[str, tuple[bool, str]] = {
 """Class of a tokenizer -> whether text is set in lower case, and what is left out of it, where its files do not do so."""
 
 
-def _text_policy(path: Path, words: TextEncoder, kind: Kind) -> TextPolicy:
+def read_text_policy(path: Path, words: TextEncoder, kind: Kind) -> TextPolicy:
     """Control tokens by the tokenizer's own config."""
     config = read_json(path / "tokenizer_config.json")
     special = {**read_json(path / "special_tokens_map.json"), **config}

@@ -24,7 +24,7 @@ from anyvlm.parts.language import LanguageModel
 from anyvlm.parts.lm import Decoder
 from anyvlm.parts.moe import FFN, MoE
 from anyvlm.parts.norm import LayerNorm, RMSNorm
-from anyvlm.parts.rope import Linear, Llama3, LongRope, Rope, Yarn
+from anyvlm.parts.rope import Linear, Llama3, LongRope, Ntk, Rope, Yarn
 from anyvlm.spec import Json
 from anyvlm.weights.config_mosaic import read_mpt, read_neox, write_mpt, write_neox
 from anyvlm.weights.fields import Fields
@@ -313,3 +313,5 @@ def _scaling(rope: Rope) -> Json | None:
             }
         case LongRope(short=short, long=long):
             return {"rope_type": "longrope", "short_factor": list(short), "long_factor": list(long)}
+        case Ntk():
+            raise SpecError("No decoder of transformers scales its rotary positions so; export in our own layout.")

@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from anyvlm.parts.chunked import info_nce, sigmoid
+from anyvlm.parts.chunked import info_nce, one_way, sigmoid
 from anyvlm.parts.weighted import distilled, hard_negatives, nt_xent, several
 
-KINDS = ("softmax", "sigmoid", "hard negatives", "several", "views", "distilled")
+KINDS = ("softmax", "one way", "sigmoid", "hard negatives", "several", "views", "distilled")
 ALIKE = torch.arange(50) % 40  # ten items have a twin
 
 
@@ -54,6 +54,8 @@ def plain(kind: str, a: Tensor, b: Tensor, scale: Tensor, bias: Tensor) -> Tenso
         return (F.cross_entropy(z, aims[0]) + F.cross_entropy(z.T, aims[1])) / 2
     if kind == "sigmoid":
         return -F.logsigmoid((z + bias) * (2 * same - 1)).sum() / len(a)
+    if kind == "one way":
+        return F.cross_entropy(z, same)
     return (F.cross_entropy(z, same) + F.cross_entropy(z.T, same)) / 2
 
 
@@ -63,6 +65,8 @@ def chunked(
     match kind:
         case "sigmoid":
             return sigmoid(a, b, scale, bias, chunk)
+        case "one way":
+            return one_way(a, b, scale, chunk)
         case "hard negatives":
             return hard_negatives(a, b, scale, 0.8, 0.5, chunk)
         case "several":

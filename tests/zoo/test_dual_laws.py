@@ -14,7 +14,15 @@ from torch import Tensor
 
 import anyvlm
 from anyvlm import registry
-from anyvlm.contrasts import ConditionedModule, HardNegatives, ProbabilisticModule, ViewsModule, uncertainty
+from anyvlm.contrasts import (
+    ConditionedModule,
+    HardNegatives,
+    MeanSigmoidModule,
+    OneWayModule,
+    ProbabilisticModule,
+    ViewsModule,
+    uncertainty,
+)
 from anyvlm.dual import Dual, DualSystem, Look, Sigmoid, SignalTower, Tower
 from anyvlm.errors import InputError, SpecError
 from anyvlm.generate import model
@@ -43,7 +51,7 @@ TEXTS = ["a cat on a sofa", "two dogs", "x" * 300]
 
 @cache
 def small(name: str) -> DualSystem:
-    system = tiny_dual(registry.system(name)).but(tokenizer=None)
+    system = tiny_dual(registry.system(name)).but(tokenizer=None, fresh=())
     eye = system.towers["image"].encoder
     return system.but(towers__image__encoder__depth=2) if hasattr(eye, "depth") else system
 
@@ -62,7 +70,8 @@ def built(name: str) -> DualModel:
     """Random values, the numbers of contrasts as training begins with them."""
     policy = small(name).towers["text"].policy
     assert isinstance(policy, TextPolicy)
-    inner = bytes_and(*{token for token in (policy.first, policy.last, policy.pad) if token})
+    lead = [token for kind, token in policy.lead if kind == "special"]
+    inner = bytes_and(*{token for token in (policy.first, policy.last, policy.pad, *lead) if token})
     fresh = small(name).build()
     module = stirred(small(name).build().eval())
     assert isinstance(module, Dual)
@@ -135,7 +144,9 @@ def reference(contrast: torch.nn.Module, first: Look, second: Look) -> Tensor:
         sure = uncertainty(first)[:, None] + uncertainty(second)
         return pairs(z - contrast.scale.exp() * sure / 2) + contrast.between(first, second) - contrast.pairwise(first, second)
     if isinstance(contrast.spec, Sigmoid):
-        return pairs(z)
+        return pairs(z) / (len(a) if isinstance(contrast, MeanSigmoidModule) else 1)
+    if isinstance(contrast, OneWayModule):
+        return F.cross_entropy(z, same)
     if isinstance(contrast.spec, HardNegatives):
         w = (contrast.spec.beta * z).exp() * (1 - same)
         sums = ((same + (len(a) - 1) * w / w.sum(side, keepdim=True)) * z.exp() for side in (1, 0))

@@ -47,7 +47,7 @@ class ResNet(Encoder):
 
 class BatchNorm(nn.Module):
     """Running mean and variance are parameters, so that they are saved and accounted for, but nothing learns them: in training
-    they follow the batches.
+    they follow the batches, unless they are frozen; then batches are normed by them as they are.
     """
 
     def __init__(self, width: int) -> None:
@@ -57,9 +57,8 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (B, D, h, w)."""
-        return F.batch_norm(
-            x, self.mean.detach(), self.var.detach(), self.weight, self.bias, self.training, MOMENTUM, EPS
-        )  # fmt: skip
+        follow = self.training and self.mean.requires_grad
+        return F.batch_norm(x, self.mean.detach(), self.var.detach(), self.weight, self.bias, follow, MOMENTUM, EPS)
 
 
 def _conv(into: int, out: int, side: int, stride: int = 1) -> nn.Conv2d:

@@ -120,8 +120,8 @@ class ViTEncoder(nn.Module):
         """One batch of equal grids: (B, n, C) -> (B, rows, out). Frames of one item do not see each other."""
         spec, x = self.spec, self.begin(x_BnC, grid, places_N)
         states = [x]
-        for block in self.blocks[: spec.runs]:
-            x = block(x)
+        for layer in range(spec.runs):
+            x = self.through(layer, x)
             states.append(x)
         if spec.layers:
             x = torch.cat([states[layer if layer >= 0 else spec.depth + 1 + layer] for layer in spec.layers], -1)
@@ -147,6 +147,11 @@ class ViTEncoder(nn.Module):
         if spec.pre_norm:
             x = self.norm_pre(x)
         return x
+
+    def through(self, layer: int, x_BnD: Tensor) -> Tensor:
+        """The rows after a block."""
+        out: Tensor = self.blocks[layer](x_BnD)
+        return out
 
     def positions(self, h: int, w: int) -> Tensor:
         """Position table for a grid of h x w patches, interpolated where it was learned for another."""
