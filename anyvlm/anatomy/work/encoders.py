@@ -22,6 +22,7 @@ from anyvlm.parts.vision.axial import AxialViT
 from anyvlm.parts.vision.bridged import Bridged
 from anyvlm.parts.vision.eva import EvaViT
 from anyvlm.parts.vision.fastvit import FastViT, MergedFastViT
+from anyvlm.parts.vision.gated import GatedViT
 from anyvlm.parts.vision.native import NativeViT
 from anyvlm.parts.vision.nfnet import NFNet
 from anyvlm.parts.vision.patches import Patches
@@ -61,6 +62,15 @@ def _stack(
 def _(spec: ViT, grids: Grids) -> Work:
     """Blocks behind the last that is returned are not run."""
     return _stack(grids, 3 * spec.patch**2, spec.width, spec.block, spec.runs, first=int(spec.cls))
+
+
+@encoder.register
+def _(spec: GatedViT, grids: Grids) -> Work:
+    """Of the blocks that are run, the last `gated` of all have one in front."""
+    gates = len(range(max(0, spec.depth - spec.gated), spec.runs))
+    each, first = PreNorm(heads=spec.heads, ffn=spec.gate_ffn, norm=spec.norm), int(spec.cls)
+    plain = _stack(grids, 3 * spec.patch**2, spec.width, spec.block, spec.runs, first=first)
+    return plain + _stack(grids, 0, spec.width, each, gates, first=first)
 
 
 @encoder.register
