@@ -12,6 +12,7 @@ from anyvlm.dual import Contrast, Sigmoid, Softmax
 from anyvlm.parts.align import Adapter, FirstAndMean, Star
 from anyvlm.parts.decoder_text import DecoderText, LatentPool, MeanBehind
 from anyvlm.parts.headed import Projector, Tanh
+from anyvlm.parts.mpnet import MPNetText
 from anyvlm.parts.pool import CentredLook, Glance, Linear, Look, MeanProbe, Pick, Pool, Probe, Rest
 from anyvlm.parts.prenorm import PreNorm
 from anyvlm.parts.text import BertText, TextEncoder, TextTransformer
@@ -38,8 +39,9 @@ def _(spec: UncertainText, tokens: int) -> Work:
     return repeated(block(each, tokens + 2, spec.width), spec.depth)
 
 
-@text.register
-def _(spec: BertText, tokens: int) -> Work:
+@text.register(BertText)
+@text.register(MPNetText)
+def _(spec: BertText | MPNetText, tokens: int) -> Work:
     return repeated(block(spec.block, tokens, spec.width), spec.depth)
 
 
