@@ -30,6 +30,7 @@ from anyvlm.seq import Memory as Rows
 from anyvlm.seq import Seq, mask
 from anyvlm.system import VLM, Pixels, Stage, Stream, System, VisionSystem
 from anyvlm.train.loop import trainable
+from anyvlm.train.losses import over_rows
 
 if TYPE_CHECKING:
     from anyvlm.match import AnySystem
@@ -270,12 +271,8 @@ def _forward(system: AnySystem, module: nn.Module, load: Load, trace: Trace) -> 
 
 def _loss(lm: LM, rows_RD: Tensor) -> Tensor:
     """`losses.next_token` where all places count, which it finds by looking at the labels; of very many in larger chunks."""
-    chunk = max(128, len(rows_RD) // 64)
-    total = rows_RD.new_zeros((), dtype=torch.float32)
-    for rows in rows_RD.split(chunk):
-        labels = torch.zeros(len(rows), dtype=torch.long, device=META)
-        total = total + torch.nn.functional.cross_entropy(lm.logits(rows).float(), labels, reduction="sum")
-    return total / max(1, len(rows_RD))
+    labels_R = torch.zeros(len(rows_RD), dtype=torch.long, device=META)
+    return over_rows(lm, rows_RD, labels_R, max(128, len(rows_RD) // 64))
 
 
 def rows_of(system: System, load: Load) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from anyvlm.errors import SpecError
 from anyvlm.parts.language import LM
@@ -20,14 +21,25 @@ from anyvlm.parts.moe import Routing
 def next_token(lm: LM, hidden_BTD: Tensor, labels_BT: Tensor, chunk: int = 128, smoothing: float = 0.0) -> Tensor:
     """Mean cross-entropy over the supervised places; the logits of at most `chunk` places exist at a time.
 
+    Also in the backward pass, which computes those of every chunk but an only one again.
     `smoothing`: the share of every label that goes to all words alike (1512.00567).
     """
     at = labels_BT >= 0
-    rows_RD, labels_R = hidden_BTD[at], labels_BT[at]
-    total = hidden_BTD.new_zeros((), dtype=torch.float32)
+    return over_rows(lm, hidden_BTD[at], labels_BT[at], chunk, smoothing)
+
+
+def over_rows(lm: LM, rows_RD: Tensor, labels_R: Tensor, chunk: int, smoothing: float = 0.0) -> Tensor:
+    """The same of supervised places alone."""
+
+    def some(rows: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(lm.logits(rows).float(), labels, reduction="sum", label_smoothing=smoothing)
+
+    if len(rows_RD) <= chunk:
+        return some(rows_RD, labels_R) / max(1, len(labels_R))
+    total = rows_RD.new_zeros((), dtype=torch.float32)
     for rows, labels in zip(rows_RD.split(chunk), labels_R.split(chunk), strict=True):
-        total = total + F.cross_entropy(lm.logits(rows).float(), labels, reduction="sum", label_smoothing=smoothing)
-    return total / max(1, len(labels_R))
+        total = total + checkpoint(some, rows, labels, use_reentrant=False, preserve_rng_state=False)
+    return total / len(labels_R)
 
 
 def caption(lm: LM, hidden_BTD: Tensor, labels_BT: Tensor) -> Tensor:

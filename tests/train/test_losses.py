@@ -22,6 +22,21 @@ def test_next_token_in_chunks_is_plain_cross_entropy() -> None:
     assert torch.allclose(a, b, atol=1e-7)
 
 
+def test_logits_of_all_chunks_never_exist_at_a_time() -> None:
+    """What autograd keeps for the backward pass is a few chunks' worth, not every place times the vocabulary."""
+    lm = Decoder(vocab=1000, width=16, depth=1, heads=2, kv_heads=1, ffn=GLU(hidden=16), context=128).build()
+    hidden, labels = torch.randn(1, 96, 16, requires_grad=True), torch.randint(0, 1000, (1, 96))
+    kept: list[int] = []
+
+    def keep(x: torch.Tensor) -> torch.Tensor:
+        kept.append(x.numel())
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        next_token(lm, hidden, labels, chunk=8).backward()
+    assert sum(kept) < 96 * 1000 / 2
+
+
 def test_word_alignment_is_lowest_on_the_words_themselves() -> None:
     names = F.normalize(torch.randn(12, 8), dim=-1)
     truth = torch.arange(12)
