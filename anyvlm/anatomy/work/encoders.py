@@ -22,10 +22,12 @@ from anyvlm.parts.vision.axial import AxialViT
 from anyvlm.parts.vision.bridged import Bridged
 from anyvlm.parts.vision.eva import EvaViT
 from anyvlm.parts.vision.fastvit import FastViT, MergedFastViT
+from anyvlm.parts.vision.gated import GatedViT
 from anyvlm.parts.vision.native import NativeViT
 from anyvlm.parts.vision.nfnet import NFNet
 from anyvlm.parts.vision.patches import Patches
 from anyvlm.parts.vision.resnet import ResNet
+from anyvlm.parts.vision.seconds import SecondsBert
 from anyvlm.parts.vision.signal import SignalViT
 from anyvlm.parts.vision.stemmed import StemmedViT
 from anyvlm.parts.vision.tiled import EIGHT, TiledViT
@@ -63,6 +65,15 @@ def _(spec: ViT, grids: Grids) -> Work:
 
 
 @encoder.register
+def _(spec: GatedViT, grids: Grids) -> Work:
+    """Of the blocks that are run, the last `gated` of all have one in front."""
+    gates = len(range(max(0, spec.depth - spec.gated), spec.runs))
+    each, first = PreNorm(heads=spec.heads, ffn=spec.gate_ffn, norm=spec.norm), int(spec.cls)
+    plain = _stack(grids, 3 * spec.patch**2, spec.width, spec.block, spec.runs, first=first)
+    return plain + _stack(grids, 0, spec.width, each, gates, first=first)
+
+
+@encoder.register
 def _(spec: AlphaViT, grids: Grids) -> Work:
     return _stack(grids, 4 * spec.patch**2, spec.width, spec.block, spec.runs, first=int(spec.cls))
 
@@ -74,8 +85,9 @@ def _(spec: UncertainViT, grids: Grids) -> Work:
 
 @encoder.register
 def _(spec: NativeAimViT, grids: Grids) -> Work:
+    """Blocks behind the last that is returned are not run."""
     each = PreNorm(heads=spec.heads, ffn=spec.ffn, norm=spec.norm, bias=False)
-    return _stack(grids, 3 * spec.patch**2, spec.width, each, spec.depth)
+    return _stack(grids, 3 * spec.patch**2, spec.width, each, spec.runs)
 
 
 @encoder.register
@@ -92,6 +104,14 @@ def _(spec: TubeViT, grids: Grids) -> Work:
 @encoder.register
 def _(spec: SignalViT, grids: Grids) -> Work:
     return _stack(grids, spec.values, spec.width, spec.block, spec.depth, first=1, together=True)
+
+
+@encoder.register
+def _(spec: SecondsBert, grids: Grids) -> Work:
+    """Rows are mapped twice, and stand between two words."""
+    rows = sum(map(prod, grids))
+    stem = Work(stem=linear(rows, spec.into, spec.width) + linear(rows, spec.width, spec.width))
+    return stem + _stack(grids, 0, spec.width, spec.block, spec.depth, first=2, together=True)
 
 
 @encoder.register

@@ -13,6 +13,7 @@ from functools import singledispatch
 from anyvlm.anatomy.work.count import Work, linear, looking, reading, repeated, summed, unknown
 from anyvlm.anatomy.work.layers import feed_forward
 from anyvlm.parts.alibi import AlibiDecoder
+from anyvlm.parts.captioner import Captioner
 from anyvlm.parts.encdec import PROMPT
 from anyvlm.parts.grounded import GroundedAnswerer, GroundedDecoder, GroundedText
 from anyvlm.parts.insert.gated import GatedCross
@@ -133,6 +134,15 @@ def _(lm: GroundedDecoder, new: int, keys: int, memories: Memories, fresh: bool)
     return grounded(lm, new, keys, memories.get(lm.memory), fresh)
 
 
+@run.register
+def _(lm: Captioner, new: int, keys: int, memories: Memories, fresh: bool) -> Work:
+    D, memory = lm.width, memories.get(lm.memory)
+    each = Work(attention=looking(new, keys, D), ffn=feed_forward(lm.ffn, new, D))
+    if memory is not None:
+        each += Work(cross=reading(new, memory.count, D, memory.width, fresh=fresh))
+    return repeated(each, lm.depth)
+
+
 def grounded(spec: GroundedText | GroundedDecoder, new: int, keys: int, memory: Rows | None, fresh: bool) -> Work:
     """A stack that reads one memory in every block, or none of it."""
     D = spec.width
@@ -237,3 +247,9 @@ def _(lm: T5, memories: Memories) -> Iterator[Kept]:
 def _(lm: GroundedDecoder, memories: Memories) -> Iterator[Kept]:
     if (memory := memories.get(lm.memory)) is not None:
         yield Kept(2 * lm.depth * lm.block.heads * memory.count, lm.width // lm.block.heads)
+
+
+@remembered.register
+def _(lm: Captioner, memories: Memories) -> Iterator[Kept]:
+    if (memory := memories.get(lm.memory)) is not None:
+        yield Kept(2 * lm.depth * lm.heads * memory.count, lm.width // lm.heads)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from functools import singledispatch
 
-from anyvlm.anatomy.work.count import Work, linear, reading, repeated, scores, unknown
+from anyvlm.anatomy.work.count import Work, linear, looking, reading, repeated, scores, unknown
+from anyvlm.anatomy.work.language import run
 from anyvlm.anatomy.work.layers import block, feed_forward
 from anyvlm.contrasts import Conditioned
 from anyvlm.dual import Contrast, Sigmoid, Softmax
 from anyvlm.parts.align import Adapter, FirstAndMean, Star
-from anyvlm.parts.pool import Glance, Linear, Look, MeanProbe, Pick, Pool, Probe
+from anyvlm.parts.decoder_text import DecoderText, LatentPool, MeanBehind
+from anyvlm.parts.headed import Projector, Tanh
+from anyvlm.parts.mpnet import MPNetText
+from anyvlm.parts.pool import CentredLook, Glance, Linear, Look, MeanProbe, Pick, Pool, Probe, Rest
 from anyvlm.parts.prenorm import PreNorm
 from anyvlm.parts.text import BertText, TextEncoder, TextTransformer
+from anyvlm.parts.turning_text import TurningText
 from anyvlm.parts.uncertain import MeanSpread, RowSpread, Spread, UncertainText
 
 
@@ -34,9 +39,22 @@ def _(spec: UncertainText, tokens: int) -> Work:
     return repeated(block(each, tokens + 2, spec.width), spec.depth)
 
 
-@text.register
-def _(spec: BertText, tokens: int) -> Work:
+@text.register(BertText)
+@text.register(MPNetText)
+def _(spec: BertText | MPNetText, tokens: int) -> Work:
     return repeated(block(spec.block, tokens, spec.width), spec.depth)
+
+
+@text.register
+def _(spec: TurningText, tokens: int) -> Work:
+    each = Work(attention=looking(tokens, tokens, spec.width), ffn=3 * linear(tokens, spec.width, spec.hidden))
+    return repeated(each, spec.depth)
+
+
+@text.register
+def _(spec: DecoderText, tokens: int) -> Work:
+    """A language model without its head."""
+    return run(spec, tokens, tokens, {}, True)
 
 
 @singledispatch
@@ -47,7 +65,9 @@ def pool(spec: Pool, rows: int, width: int) -> int:
 
 @pool.register(Pick)
 @pool.register(FirstAndMean)
-def _(spec: Pick | FirstAndMean, rows: int, width: int) -> int:
+@pool.register(Rest)
+@pool.register(MeanBehind)
+def _(spec: Pick | FirstAndMean | Rest | MeanBehind, rows: int, width: int) -> int:
     return 0
 
 
@@ -63,6 +83,12 @@ def _(spec: Look, rows: int, width: int) -> int:
 
 
 @pool.register
+def _(spec: CentredLook, rows: int, width: int) -> int:
+    """Neither the query nor what was seen is mapped."""
+    return linear(rows, width, 2 * width) + scores(1, rows, width)
+
+
+@pool.register
 def _(spec: MeanProbe, rows: int, width: int) -> int:
     """The mean stands before the rows; what was seen is not mapped."""
     return linear(1, width, width) + linear(rows + 1, width, 2 * width) + scores(1, rows + 1, width)
@@ -72,6 +98,23 @@ def _(spec: MeanProbe, rows: int, width: int) -> int:
 def _(spec: Glance, rows: int, width: int) -> int:
     looks = 2 * linear(spec.heads, width, rows)
     return looks + linear(1, spec.heads * width, spec.hidden) + linear(1, spec.hidden, width)
+
+
+@pool.register
+def _(spec: LatentPool, rows: int, width: int) -> int:
+    """Rows look at learned vectors."""
+    seen = reading(rows, spec.latents, width, width, spec.heads * spec.head)
+    return seen + 3 * linear(rows, width, spec.times * width)
+
+
+@pool.register
+def _(spec: Tanh, rows: int, width: int) -> int:
+    return linear(1, width, width)
+
+
+@pool.register
+def _(spec: Projector, rows: int, width: int) -> int:
+    return linear(1, width, spec.hidden) + linear(1, spec.hidden, spec.hidden) + linear(1, spec.hidden, spec.last)
 
 
 @singledispatch
