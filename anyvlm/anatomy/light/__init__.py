@@ -15,6 +15,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 from anyvlm.anatomy.light.layers import (
+    BatchNorm1d,
+    BatchNorm2d,
     Conv1d,
     Conv2d,
     Conv3d,
@@ -82,7 +84,7 @@ class Function:
 
 _LAYERS = (
     Parameter, ModuleList, ModuleDict, Sequential, ParameterList,
-    Linear, Embedding, LayerNorm, GroupNorm, Conv1d, Conv2d, Conv3d, ConvTranspose2d,
+    Linear, Embedding, LayerNorm, GroupNorm, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, Conv3d, ConvTranspose2d,
 )  # fmt: skip
 _EMPTY = ("Identity", "GELU", "ReLU", "SiLU", "Tanh", "Sigmoid", "Dropout", "Flatten")
 _PLAIN: dict[str, object] = {name: type(name, (Plain,), {}) for name in _EMPTY}

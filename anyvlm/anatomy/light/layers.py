@@ -262,6 +262,25 @@ class GroupNorm(_Weighted):
         self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
 
 
+class BatchNorm(_Weighted):
+    """weight and bias (channels); its running means are buffers."""
+
+    def __init__(
+        self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
+        track_running_stats: bool = True,
+    ) -> None:  # fmt: skip
+        super().__init__((num_features,) if affine else None, (num_features,) if affine else None)
+        self.num_features, self.eps = num_features, eps
+
+
+class BatchNorm1d(BatchNorm):
+    """Of (B, C) or (B, C, T)."""
+
+
+class BatchNorm2d(BatchNorm):
+    """Of (B, C, h, w)."""
+
+
 class _Conv(_Weighted):
     """weight (outputs, inputs / groups, sides of the kernel)."""
 

@@ -8,6 +8,7 @@ from math import prod
 from anyvlm.anatomy.work.count import Work, convolution, linear, looking, repeated, scores, summed
 from anyvlm.parts.code.vqgan import VQGAN
 from anyvlm.parts.features import Grid
+from anyvlm.parts.vision.convnext import ConvNeXt
 from anyvlm.parts.vision.fastvit import FastViT
 from anyvlm.parts.vision.nfnet import NFNet
 from anyvlm.parts.vision.resnet import ResNet
@@ -71,7 +72,8 @@ def merged_fastvit(spec: FastViT, grids: Grids) -> Work:
 
 
 def _fastvit(spec: FastViT, grid: Grid, *, merged: bool) -> Work:
-    frames, cells, first, last = grid[0], prod(grid), spec.widths[0], spec.widths[-1]
+    frames, first, last = grid[0], spec.widths[0], spec.widths[-1]
+    places = prod(grid) * (spec.patch // 4) ** 2
 
     def branches(places: int, into: int, out: int, side: int, groups: int = 1, small: int | None = 1) -> int:
         """A convolution, and beside it a small one."""
@@ -81,18 +83,17 @@ def _fastvit(spec: FastViT, grid: Grid, *, merged: bool) -> Work:
     def squeeze(width: int, inner: int) -> int:
         return 2 * linear(frames, width, inner)
 
-    stem = branches(256 * cells, 3, first, 3) + branches(64 * cells, first, first, 3, first)
-    stem += branches(64 * cells, first, first, 1, small=None)
-    places, into, out = 64 * cells, first, Work(stem=stem)
+    stem = branches(4 * places, 3, first, 3, small=spec.small) + branches(places, first, first, 3, first, spec.small)
+    into, out = first, Work(stem=stem + branches(places, first, first, 1, small=None))
     for stage, (width, depth) in enumerate(zip(spec.widths, spec.depths, strict=True)):
-        end = stage == len(spec.widths) - 1
+        looks = stage >= len(spec.widths) - spec.looks
         if stage:
             places //= 4
             out["convolutions"] += branches(places, into, width, 7, into, 3) + branches(places, width, width, 1, small=None)
-            out["convolutions"] += squeeze(width, width // 4) if stage > 1 else 0
-        out["convolutions"] += convolution(places, width, width, 7, width) if end else 0
+            out["convolutions"] += squeeze(width, width // 4) if stage >= spec.squeezes else 0
+        out["convolutions"] += convolution(places, width, width, 7, width) if looks else 0
         ffn = convolution(places, width, width, 7, width) + 2 * convolution(places, width, spec.ratio * width, 1)
-        if end:
+        if looks:
             n = places // frames
             out["attention"] += depth * frames * looking(n, n, width)
         else:
@@ -100,6 +101,20 @@ def _fastvit(spec: FastViT, grid: Grid, *, merged: bool) -> Work:
         out["ffn"] += depth * ffn
         into = width
     out["convolutions"] += branches(places, last, 2 * last, 3, last) + squeeze(2 * last, last // 8)
+    return out
+
+
+def convnext(spec: ConvNeXt, grids: Grids) -> Work:
+    """All pictures of these grids of 32 x 32 pixels."""
+    places, into, out = 64 * sum(map(prod, grids)), spec.widths[0], Work()
+    out["stem"] = convolution(places, 3, into, 4)
+    for stage, (width, depth) in enumerate(zip(spec.widths, spec.depths, strict=True)):
+        if stage:
+            places //= 4
+            out["convolutions"] += convolution(places, into, width, 2)
+        out["convolutions"] += depth * convolution(places, width, width, 7, width)
+        out["ffn"] += depth * 2 * linear(places, width, 4 * width)
+        into = width
     return out
 
 

@@ -9,7 +9,7 @@ from functools import singledispatch
 from math import prod
 
 from anyvlm.anatomy.work.connectors import connector
-from anyvlm.anatomy.work.convolutions import fastvit, merged_fastvit, nfnet, resnet, vqgan
+from anyvlm.anatomy.work.convolutions import convnext, fastvit, merged_fastvit, nfnet, resnet, vqgan
 from anyvlm.anatomy.work.count import Work, convolution, linear, looking, repeated, scores, summed, unknown
 from anyvlm.anatomy.work.layers import block, feed_forward
 from anyvlm.parts.code.vqgan import VQGAN
@@ -20,6 +20,7 @@ from anyvlm.parts.vision.aim import NativeAimViT
 from anyvlm.parts.vision.alpha import AlphaViT
 from anyvlm.parts.vision.axial import AxialViT
 from anyvlm.parts.vision.bridged import Bridged
+from anyvlm.parts.vision.convnext import ConvNeXt
 from anyvlm.parts.vision.eva import EvaViT
 from anyvlm.parts.vision.fastvit import FastViT, MergedFastViT
 from anyvlm.parts.vision.gated import GatedViT
@@ -174,6 +175,7 @@ def _(spec: Bridged, grids: Grids) -> Work:
     return encoder(spec.encoder, grids) + Work(bridge=connector(spec.connector, rows, spec.encoder.out, spec.width))
 
 
+encoder.register(ConvNeXt, convnext)
 encoder.register(ResNet, resnet)
 encoder.register(NFNet, nfnet)
 encoder.register(FastViT, fastvit)

@@ -12,6 +12,7 @@ from functools import singledispatch
 
 from anyvlm.anatomy.work.count import Work, linear, looking, reading, repeated, summed, unknown
 from anyvlm.anatomy.work.layers import feed_forward
+from anyvlm.parts.adapted import AdaptedPostNorm
 from anyvlm.parts.alibi import AlibiDecoder
 from anyvlm.parts.captioner import Captioner
 from anyvlm.parts.encdec import PROMPT
@@ -149,7 +150,18 @@ def grounded(spec: GroundedText | GroundedDecoder, new: int, keys: int, memory: 
     each = Work(attention=looking(new, keys, D), ffn=feed_forward(spec.block.ffn, new, D))
     if memory is not None:
         each += Work(cross=reading(new, memory.count, D, memory.width, fresh=fresh))
+    if isinstance(spec.block, AdaptedPostNorm):
+        each += _adapters(spec.block, new, D, memory, fresh)
     return repeated(each, spec.depth)
+
+
+def _adapters(block: AdaptedPostNorm, new: int, D: int, memory: Rows | None, fresh: bool) -> Work:
+    """Beside a block: down and up for text, down and both ways up where it reads; beside keys and values, two small layers."""
+    flops = 2 * linear(new, D, block.adapter.hidden)
+    if memory is not None:
+        more = linear(memory.count, memory.width, block.rank) + linear(memory.count, block.rank, D)
+        flops += 3 * linear(new, D, block.adapter.hidden) + (2 * more if fresh else 0)
+    return Work(adapters=flops)
 
 
 def inserts(lm: LanguageModel, new: int, memories: Memories, fresh: bool) -> Work:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import singledispatch
 
 from anyvlm.anatomy.work.count import Work, linear, looking, unknown
+from anyvlm.parts.adapted import AdaptedPreNorm
 from anyvlm.parts.bert import PostNorm
 from anyvlm.parts.extra_key import ExtraKey
 from anyvlm.parts.ffn import GLU, MLP, NormedGLU
@@ -54,3 +55,9 @@ def _(spec: PreNorm | Keyless | PostNorm, rows: int, width: int) -> Work:
 @block.register
 def _(spec: ExtraKey, rows: int, width: int) -> Work:
     return Work(attention=looking(rows, rows + 1, width), ffn=feed_forward(spec.ffn, rows, width))
+
+
+@block.register
+def _(spec: AdaptedPreNorm, rows: int, width: int) -> Work:
+    plain = Work(attention=looking(rows, rows, width), ffn=feed_forward(spec.ffn, rows, width))
+    return plain + Work(adapters=2 * linear(rows, width, spec.adapter.hidden))

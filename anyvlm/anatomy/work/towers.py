@@ -12,8 +12,9 @@ from anyvlm.dual import Contrast, Sigmoid, Softmax
 from anyvlm.parts.align import Adapter, FirstAndMean, Star
 from anyvlm.parts.decoder_text import DecoderText, LatentPool, MeanBehind
 from anyvlm.parts.headed import Projector, Tanh
+from anyvlm.parts.hybrid import HybridText
 from anyvlm.parts.mpnet import MPNetText
-from anyvlm.parts.pool import CentredLook, Glance, Linear, Look, MeanProbe, Pick, Pool, Probe, Rest
+from anyvlm.parts.pool import CentredLook, Glance, Linear, Look, Map, MeanProbe, NormedMean, Pick, Pool, Probe, Rest, TwoLinear
 from anyvlm.parts.prenorm import PreNorm
 from anyvlm.parts.text import BertText, TextEncoder, TextTransformer
 from anyvlm.parts.turning_text import TurningText
@@ -57,6 +58,14 @@ def _(spec: DecoderText, tokens: int) -> Work:
     return run(spec, tokens, tokens, {}, True)
 
 
+@text.register
+def _(spec: HybridText, tokens: int) -> Work:
+    """Two blocks of convolutions along the text: one in the mixer, one in front of the feed-forward layer."""
+    each = PreNorm(heads=spec.heads, ffn=spec.ffn, norm=spec.norm)
+    lines = 2 * linear(tokens, spec.width, spec.side) + feed_forward(spec.ffn, tokens, spec.width)
+    return repeated(block(each, tokens, spec.width), spec.depth) + Work(convolutions=2 * lines)
+
+
 @singledispatch
 def pool(spec: Pool, rows: int, width: int) -> int:
     """One item of so many rows."""
@@ -67,7 +76,8 @@ def pool(spec: Pool, rows: int, width: int) -> int:
 @pool.register(FirstAndMean)
 @pool.register(Rest)
 @pool.register(MeanBehind)
-def _(spec: Pick | FirstAndMean | Rest | MeanBehind, rows: int, width: int) -> int:
+@pool.register(NormedMean)
+def _(spec: Pick | FirstAndMean | Rest | MeanBehind | NormedMean, rows: int, width: int) -> int:
     return 0
 
 
@@ -118,7 +128,7 @@ def _(spec: Projector, rows: int, width: int) -> int:
 
 
 @singledispatch
-def project(spec: Linear, width: int, shared: int) -> int:
+def project(spec: Map, width: int, shared: int) -> int:
     """One vector into the shared space."""
     raise unknown(spec, "map", "towers")
 
@@ -126,6 +136,11 @@ def project(spec: Linear, width: int, shared: int) -> int:
 @project.register
 def _(spec: Linear, width: int, shared: int) -> int:
     return linear(1, width, shared)
+
+
+@project.register
+def _(spec: TwoLinear, width: int, shared: int) -> int:
+    return linear(1, width, spec.ratio * shared) + linear(1, spec.ratio * shared, shared)
 
 
 @project.register
