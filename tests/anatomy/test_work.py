@@ -325,3 +325,14 @@ def test_clip_at_full_size() -> None:
     assert cost.encoder + cost.connector == flops(lambda: module.look("image", Pixels(x, (grid,))))
     ids = torch.zeros(1, 77, dtype=torch.long, device="meta")
     assert cost.prefill == flops(lambda: module.look("text", WordsBatch(ids, None)))
+
+
+def test_glip_at_full_size() -> None:
+    system = registry.system("glip-t")
+    with torch.device("meta"):
+        module = system.build().eval().requires_grad_(False)
+    cost = bill(system, [(640, 480)])
+    grids = tuple(system.encoder.grid(h, w) for h, w in system.policy.cut(640, 480).sizes)
+    x = Pixels(pixels(system.encoder, grids), grids)
+    words = WordsBatch(torch.zeros(1, 256, dtype=torch.long, device="meta"), None)
+    assert cost.encoder + cost.connector + cost.prefill == flops(lambda: module(x, words))
