@@ -9,13 +9,15 @@ from math import prod
 from anyvlm.anatomy.parameters import Branch, parameters
 from anyvlm.anatomy.tokens import costs
 from anyvlm.anatomy.weights import NOTHING, Share, active, read, whole
-from anyvlm.anatomy.work import language, towers
+from anyvlm.anatomy.work import ground, language, towers
 from anyvlm.anatomy.work.connectors import connector, join
-from anyvlm.anatomy.work.count import Work, linear
+from anyvlm.anatomy.work.count import Work, linear, repeated
 from anyvlm.anatomy.work.encoders import encoder
 from anyvlm.anatomy.work.language import Rows, cached, decode, held, prefill
+from anyvlm.anatomy.work.layers import block
 from anyvlm.dual import DualSystem, TextTower, Tower
 from anyvlm.errors import InputError
+from anyvlm.ground import GroundSystem
 from anyvlm.inputs.plan import Size, filmed
 from anyvlm.inputs.policy import Policy
 from anyvlm.match import AnySystem, MatchSystem
@@ -41,7 +43,9 @@ class Bill:
     experts those that one token goes through, and of weights by kind those for text. total: all parameters.
 
     Of towers: `prefill` is one text of `prompt` tokens, up to its point (a system that scores reads it alone, then beside
-    the picture), `connector` what leads from rows of pictures to points. What a system does not have is 0.
+    the picture), `connector` what leads from rows of pictures to points. Of a system that says where words are, `visual` are
+    the places of its maps, `connector` is what makes maps, brings them and the text together and compares them, `prefill` all
+    blocks that only the text goes through. What a system does not have is 0.
     """
 
     visual: int
@@ -76,6 +80,8 @@ def bill(
             return _dual(system, tree, sizes, text)
         case MatchSystem():
             return _match(system, tree, sizes, text)
+        case GroundSystem():
+            return _ground(system, tree, sizes, text)
         case VisionSystem():
             grids = _grids(system.policy, system.encoder, sizes)
             visual = sum(prod(system.encoder.rows(grid)) for grid in grids)
@@ -227,6 +233,32 @@ def _match(system: MatchSystem, tree: Branch, sizes: Sequence[Size], text: int) 
         {"text.alone": alone, "text.beside": beside},
     )
     return _bill(tree, flops, sum(rows), tokens, active=_count(tree, "text"))
+
+
+def _ground(system: GroundSystem, tree: Branch, sizes: Sequence[Size], text: int) -> Bill:
+    """The text is read alone once, and by every picture's layers again."""
+    tokens = system.words.context if system.words.fill else min(text, system.words.context)
+    D, E = system.pyramid.width, system.text.width
+    arrays = [size for width, height in _pictures(sizes) for size in system.policy.cut(width, height).sizes]
+    connectors, visual = dict[str, int](), 0
+    for maps in map(system.maps, arrays):
+        places = sum(map(prod, maps))
+        for name, flops in (
+            ("pyramid", ground.pyramid(system.pyramid, system.encoder.widths[1:], maps)),
+            ("layers.fusion", system.depth * ground.fusion(system.fusion, places, tokens, D, E)),
+            ("layers.head", system.depth * ground.head(system.head, maps, D)),
+            ("align", ground.fits(places, tokens, D, E)),
+        ):
+            connectors[name] = connectors.get(name, 0) + flops
+        visual += places
+    layers = repeated(block(system.text.block, tokens, E), system.depth * len(arrays))
+    flops = _Flops(
+        {"encoder": encoder(system.encoder, tuple(system.encoder.grid(h, w) for h, w in arrays))},
+        connectors,
+        {"text": towers.text(system.text, tokens), "layers.text": layers},
+    )
+    serving = _count(tree, "text") + system.depth * _count(tree, "layers.text")
+    return _bill(tree, flops, visual, tokens, active=serving)
 
 
 def _count(tree: Branch, path: str) -> int:

@@ -10,6 +10,7 @@ from anyvlm.anatomy.parameters import Branch
 
 # The first pattern that fits a parameter's name says its label and its kind, a colour of `svg.PARTS`.
 _RULES = (
+    ("encoder.*.adapter.*", "adapters of both towers", "fusion"),
     ("encoders.*", "vision encoder", "vision"),
     ("encoder.*", "vision encoder", "vision"),
     ("towers.text.encoder.embed", "word embeddings", "words"),
@@ -23,6 +24,13 @@ _RULES = (
     ("joins.*", "connector", "connector"),
     ("to_shared.*", "pools and maps", "connector"),
     ("judge*", "pools and maps", "connector"),
+    ("temperature", "pools and maps", "connector"),
+    ("soft.*", "learned prompt", "connector"),
+    ("pyramid.*", "maps and steps on them", "connector"),
+    ("layers.head.*", "maps and steps on them", "connector"),
+    ("layers.fusion.*", "picture and text reading each other", "fusion"),
+    ("layers.text.*", "text encoder", "language"),
+    ("align.*", "pools and maps", "connector"),
     ("painter.*", "picture maker", "painter"),
     ("lm.inserts.*", "inserted layers", "fusion"),
     ("lm.*.image.*", "weights for pictures", "fusion"),
@@ -31,6 +39,7 @@ _RULES = (
     ("lm.head*", "words in and out", "words"),
     ("lm.pos*", "words in and out", "words"),
     ("text.embed*", "word embeddings", "words"),
+    ("text.words.*", "word embeddings", "words"),
     ("text.*cross*", "cross-attention to the picture", "fusion"),
     ("text.*", "text encoder", "language"),
     ("lm.*experts*", "experts", "language"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from anyvlm import registry
 from anyvlm.anatomy.bill import Bill, bill
-from anyvlm.anatomy.parameters import Branch, parameters
+from anyvlm.anatomy.parameters import Branch, hollow, parameters
 from anyvlm.errors import InputError, SpecError
 from anyvlm.inputs.video import Footage
 from anyvlm.parts.features import Connector
@@ -130,6 +130,17 @@ def test_what_does_not_apply_is_0() -> None:
     assert (eye.prompt, eye.connector, eye.prefill, eye.decode, eye.active, eye.context) == (0,) * 6
     towers = bill(registry.system("siglip-vit-b-16-224"), [(640, 480)], text=9)
     assert towers.prompt == 64 and towers.decode == 0 == towers.cache["bf16"]  # padded to its context, and read
+
+
+def test_a_system_that_says_where_words_are() -> None:
+    """800 x 1,066 pixels and zeros up to 1,088: a place for 8 x 8, 16 x 16 ... 128 x 128 of them (2112.03857)."""
+    found, two = told("glip-t", (640, 480)), told("glip-t", (640, 480), (640, 480))
+    assert found.visual == 100 * 136 + 50 * 68 + 25 * 34 + 13 * 17 + 7 * 9
+    assert found.prompt == 256 and found.decode == 0 == found.context == found.cache["bf16"]
+    assert two.encoder == 2 * found.encoder and two.connector == 2 * found.connector
+    assert two.prefill - found.prefill == found.parts["layers.text.attention"] + found.parts["layers.text.ffn"]
+    weights = hollow(registry.system("glip-t")).named_parameters()
+    assert found.active == sum(x.numel() for name, x in weights if name.startswith("text.") or ".text." in name)
 
 
 def test_videos() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from fnmatch import fnmatchcase
 from functools import cache
 
 import pytest
@@ -33,7 +34,25 @@ def test_theirs_is_ours_or_there_is_a_reason() -> None:
 
 def test_every_system_stands_there_once() -> None:
     assert [row.name for row in published(("clip-rn50", "cogvlm-chat"))] == ["clip-rn50", "cogvlm-chat"]
-    assert len(rows()) == len(table()) >= 171
+    assert len(rows()) == len(table()) >= 189
+
+
+def test_with_the_longer_table_of_places_it_is_theirs() -> None:
+    row, tokens = table()["mobileclip-l-14"], {side: (side // 14) ** 2 for side in (224, 336)}
+    assert not row.agrees and replace(row, ours=row.ours + 1024 * (tokens[336] - tokens[224])).agrees
+
+
+LEARNED = {
+    ("uniadapter-blip-base-coco", "encoder.blocks.*.adapter.*"): Published("", "", 0, "19M", ""),
+    ("prolip-ft-vit-b-16", "towers.image.project.weight"): Published("", "", 0, "0.39M", ""),
+}
+
+
+@pytest.mark.parametrize(("name", "glob"), LEARNED)
+def test_so_many_learn_as_the_papers_say(name: str, glob: str) -> None:
+    assert glob in registry.system(name).stages[0].train
+    own = sum(x.numel() for n, x in built(name).named_parameters() if fnmatchcase(n, glob))
+    assert replace(LEARNED[name, glob], ours=own).agrees
 
 
 def built(name: str) -> torch.nn.Module:

@@ -13,7 +13,7 @@ from anyvlm.tiny import tiny
 
 KINDS = ("anyvlm-pocket", "llama-3.2-11b-vision-instruct", "idefics-9b", "blip2-flan-t5-xl", "blip-vqa-base", "aria",
          "moe-llava-phi2-2.7b-4e", "cogvlm-chat", "mixture-of-transformers-7b", "janus-pro-1b", "kosmos-2",
-         "opt-2.7b")  # fmt: skip
+         "opt-2.7b", "cappa-vit-b-16", "vladva-llava-1.5-7b")  # fmt: skip
 STACKS = ("lm.blocks.", "lm.inserts.", "lm.encoder.blocks.", "lm.reader.blocks.")
 
 

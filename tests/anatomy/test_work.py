@@ -19,8 +19,9 @@ from anyvlm.anatomy.work.encoders import encoder
 from anyvlm.contrasts import ConditionedModule
 from anyvlm.dual import Dual, DualSystem, SignalTower
 from anyvlm.generate.engine import prefill
+from anyvlm.ground import Ground, GroundSystem
 from anyvlm.inputs.text import WordsBatch
-from anyvlm.match import Match, MatchSystem
+from anyvlm.match import AnySystem, Match, MatchSystem
 from anyvlm.parts.features import Encoder, Features, Grid
 from anyvlm.parts.language import Context
 from anyvlm.parts.memory import Recall
@@ -29,7 +30,7 @@ from anyvlm.parts.vision.alpha import AlphaViT
 from anyvlm.parts.vision.signal import SignalViT
 from anyvlm.spec import JsonValue, to_json
 from anyvlm.system import Pixels, System, VisionSystem
-from anyvlm.tiny import tiny_dual, tiny_match, tiny_vision
+from anyvlm.tiny import tiny_dual, tiny_ground, tiny_match, tiny_vision
 from tests.anatomy.flops import flops
 from tests.zoo.test_laws import batch, film, laid_out, small
 
@@ -58,7 +59,7 @@ def shape(value: JsonValue) -> JsonValue:
 
 
 @cache
-def twin(name: str) -> System | VisionSystem | MatchSystem | DualSystem:
+def twin(name: str) -> AnySystem:
     system = registry.system(name)
     match system:
         case System():
@@ -68,6 +69,8 @@ def twin(name: str) -> System | VisionSystem | MatchSystem | DualSystem:
             return shallow(little, "towers__image__encoder") if "image" in system.towers else little
         case MatchSystem():
             return tiny_match(system)
+        case GroundSystem():
+            return tiny_ground(system)
     return tiny_vision(system)
 
 
@@ -212,6 +215,34 @@ def test_a_system_that_scores(name: str) -> None:
     assert cost.prefill == alone + beside
 
 
+@pytest.mark.parametrize("name", alike(of(GroundSystem)))
+@torch.no_grad()
+def test_a_system_that_says_where_words_are(name: str) -> None:
+    """Of pictures of three shapes, one after another, whose maps no window divides."""
+    system, sizes = twin(name).but(encoder__window=5), (*SIZES, (80, 80))
+    module = system.build().eval()
+    assert isinstance(module, Ground)
+    cost = bill(system, sizes)
+    ids = torch.zeros(1, cost.prompt, dtype=torch.long)
+    alone = flops(lambda: module.text(ids, ids == 0))
+    seen, places = dict[str, int](), 0
+    for size in sizes:
+        x = Pixels(*look(system.policy, system.encoder, (size,)))
+        levels = module.levels(x)
+        places += sum(prod(level.shape[2:]) for level in levels)
+        for part, run in {
+            "encoder": lambda: module.encoder(x.x_NC, x.grids),  # noqa: B023
+            "levels": lambda: module.levels(x),  # noqa: B023
+            "layers.head": lambda: [layer.head(levels) for layer in module.layers],  # noqa: B023
+            "all": lambda: module(x, WordsBatch(ids, None)),  # noqa: B023
+        }.items():
+            seen[part] = seen.get(part, 0) + flops(run)
+    assert cost.visual == places and cost.encoder == seen["encoder"] and cost.parts["layers.head"] == seen["layers.head"]
+    assert cost.encoder + cost.parts["pyramid"] == seen["levels"]
+    assert cost.encoder + cost.connector + cost.prefill == seen["all"] - (len(sizes) - 1) * alone
+    assert sum(each for part, each in cost.parts.items() if part.startswith("text.")) == alone
+
+
 @pytest.mark.parametrize("name", alike(of(DualSystem)))
 @torch.no_grad()
 def test_towers(name: str) -> None:
@@ -294,3 +325,14 @@ def test_clip_at_full_size() -> None:
     assert cost.encoder + cost.connector == flops(lambda: module.look("image", Pixels(x, (grid,))))
     ids = torch.zeros(1, 77, dtype=torch.long, device="meta")
     assert cost.prefill == flops(lambda: module.look("text", WordsBatch(ids, None)))
+
+
+def test_glip_at_full_size() -> None:
+    system = registry.system("glip-t")
+    with torch.device("meta"):
+        module = system.build().eval().requires_grad_(False)
+    cost = bill(system, [(640, 480)])
+    grids = tuple(system.encoder.grid(h, w) for h, w in system.policy.cut(640, 480).sizes)
+    x = Pixels(pixels(system.encoder, grids), grids)
+    words = WordsBatch(torch.zeros(1, 256, dtype=torch.long, device="meta"), None)
+    assert cost.encoder + cost.connector + cost.prefill == flops(lambda: module(x, words))

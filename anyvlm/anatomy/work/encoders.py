@@ -31,6 +31,7 @@ from anyvlm.parts.vision.resnet import ResNet
 from anyvlm.parts.vision.seconds import SecondsBert
 from anyvlm.parts.vision.signal import SignalViT
 from anyvlm.parts.vision.stemmed import StemmedViT
+from anyvlm.parts.vision.swin import Swin
 from anyvlm.parts.vision.tiled import EIGHT, TiledViT
 from anyvlm.parts.vision.tubes import TubeViT
 from anyvlm.parts.vision.vit import ViT
@@ -162,6 +163,20 @@ def _pairs(h: int, w: int, side: int) -> int:
     """Pairs of places that share a window; those on the right and below are cut off."""
     high, wide = ([(n // side, side), (1, n % side)] for n in (h, w))
     return sum(a * b * (p * q) ** 2 for a, p in high for b, q in wide)
+
+
+@encoder.register
+def _(spec: Swin, grids: Grids) -> Work:
+    """Maps are filled up to whole windows where places look, and nowhere else."""
+    out = Work(stem=convolution(64 * sum(map(prod, grids)), 3, spec.width, 4))
+    for stage, (D, depth) in enumerate(zip(spec.widths, spec.depths, strict=True)):
+        for t, *sides in grids:
+            lines = [side * 8 // 2**stage for side in sides]
+            n, windows = t * prod(lines), t * prod(-(-line // spec.window) for line in lines)
+            out["stem"] += linear(n, 2 * D, D) if stage else 0
+            out["attention"] += depth * windows * looking(spec.window**2, spec.window**2, D)
+            out["ffn"] += depth * 2 * linear(n, D, spec.ratio * D)
+    return out
 
 
 @encoder.register
