@@ -11,6 +11,7 @@ from pathlib import Path
 
 from anyvlm.dual import DualSystem, Tower
 from anyvlm.errors import SpecError
+from anyvlm.ground import GroundSystem
 from anyvlm.inputs.mosaic import Mosaic
 from anyvlm.inputs.policy import Policy
 from anyvlm.inputs.tiles import AnyRes
@@ -60,6 +61,8 @@ def eye(word: str | AnySystem) -> Eye:
     match origin:
         case VisionSystem():
             found = Eye(origin, origin.encoder, origin.policy, "")
+        case GroundSystem():
+            raise SpecError(f"The encoder of '{origin.name}' gives maps of several sizes, which a detector reads; take another one.")
         case MatchSystem():
             found = Eye(origin, origin.encoder, origin.policy, "encoder.")
         case DualSystem():

@@ -147,6 +147,10 @@ class DualModel:
 
     # Steps ------------------------------------------------------------------------------------------------------------
 
+    def sized(self, x_BE: Tensor) -> Tensor:
+        """Vectors as points: of length 1, or as they are where the system compares them so."""
+        return self.module.sized(x_BE)
+
     def check_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
         """The labels as they are. Raises InputError as `classify` does."""
         names = (labels,) if isinstance(labels, str) else tuple(labels)
@@ -169,7 +173,7 @@ class DualModel:
             raise InputError("A template must hold {} where the label goes, such as 'a photo of a {}.'; give at least one.")
         lines = [one.replace("{}", label) for label in labels for one in around]
         points, cut = self._point_texts(lines, batch)
-        mean_JE = self.module.sized(points.unflatten(0, (-1, len(around))).mean(1))
+        mean_JE = self.sized(points.unflatten(0, (-1, len(around))).mean(1))
         lost = dict[int, int]()
         for line, tokens in cut.items():
             lost[line // len(around)] = max(tokens, lost.get(line // len(around), 0))

@@ -114,7 +114,7 @@ def _signals(model: DualModel, kind: str, items: list[Item], journal: Journal | 
         except InputError as error:
             yield Entry(item, error=str(error))
             continue
-        yield _noted(journal, Entry(item, (point / point.norm()).cpu().numpy(), digest))
+        yield _noted(journal, Entry(item, model.sized(point[None])[0].cpu().numpy(), digest))
 
 
 def read_signal(model: DualModel, kind: str, path: str) -> Array:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from anyvlm.dual import Look
@@ -76,6 +77,10 @@ class EmbeddingModel(DualModel):
     @torch.inference_mode()
     def _points(self, plans: Sequence[Plan], arrays: Sequence[Sequence[Array]]) -> Tensor:
         return self.module.points(collate(self.system, plans, arrays).to(self.place.device))
+
+    def sized(self, x_BE: Tensor) -> Tensor:
+        """Of length 1."""
+        return F.normalize(x_BE, dim=-1)
 
     def _compared(self, images_IE: Tensor, texts_JE: Tensor) -> tuple[Tensor, Tensor]:
         cosine = images_IE @ texts_JE.T

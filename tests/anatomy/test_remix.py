@@ -25,6 +25,7 @@ from anyvlm.generate.device import Place
 from anyvlm.generate.engine import Engine
 from anyvlm.generate.model import Model
 from anyvlm.generate.sampling import Sampling
+from anyvlm.ground import GroundSystem
 from anyvlm.inputs.collate import collate
 from anyvlm.inputs.messages import Message, Picture
 from anyvlm.inputs.plan import Plan, plan
@@ -180,7 +181,14 @@ def fills(found: AnySystem, prefix: str, to: str, spec: System, without: tuple[s
     assert total == (wanted if found.checkpoints else set())
 
 
+def test_an_eye_of_many_maps_is_refused() -> None:
+    with pytest.raises(SpecError, match="maps of several sizes"):
+        eye("glip-t")
+
+
 def has_eye(found: AnySystem) -> bool:
+    if isinstance(found, GroundSystem):
+        return False
     if isinstance(found, DualSystem):
         return any(isinstance(tower, Tower) for tower in found.towers.values())
     if isinstance(found, System):

@@ -34,7 +34,7 @@ def test_pairs_overlap_and_keep_their_limits(video: tuple[list[Caption], int], s
     chosen = captions[pair.text_start : pair.text_end]
     lengths = [len(caption.ids) for caption in chosen]
     # before its last addition, at either end, the text was shorter than the longest that may be drawn
-    assert len(chosen) == 1 or sum(lengths) - min(lengths[0], lengths[-1]) < 64
+    assert len(chosen) == 1 or sum(lengths) - max(lengths[0], lengths[-1]) < 64
     # the second in the middle lies in the text's time, or at the end of a video that ends before it
     low, high = int(chosen[0].start), -int(-chosen[-1].end // 1)
     assert pair.video_start <= min(high, seconds - 1) and pair.video_end >= min(low, seconds - 1)

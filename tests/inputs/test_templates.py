@@ -131,6 +131,7 @@ GOLDEN = {  # with TALK, ready for the next reply
     "COGVLM_BASE": "<s><image>What is it?A cat.</s>Sure?",
     "COGVLM_CHAT": "<s><image>Question: What is it? Answer: A cat.\nQuestion: Sure? Answer:",
     "EVE_V2": f"{USER} USER: <image>\nWhat is it? ASSISTANT: A cat.<|im_end|>USER: Sure? ASSISTANT:",
+    "CAPPA": "<pad><image>What is it?A cat.</s>Sure?",
     "MOT": "<s><racm3:break><image><eoss>What is it?A cat.</s>Sure?",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from fractions import Fraction
@@ -22,7 +23,7 @@ from torch.nn.functional import cross_entropy
 
 from anyvlm import registry
 from anyvlm.dual import DualSystem
-from anyvlm.errors import InputError
+from anyvlm.errors import InputError, WeightsError
 from anyvlm.ground import GroundSystem
 from anyvlm.inputs.collate import collate
 from anyvlm.inputs.messages import Message, Picture, Video
@@ -30,10 +31,10 @@ from anyvlm.inputs.plan import Plan, plan
 from anyvlm.inputs.policy import Policy
 from anyvlm.inputs.tokenizer import Tokenizer
 from anyvlm.inputs.video import Footage
-from anyvlm.keys import revert
+from anyvlm.keys import Layout, export_steps, revert
 from anyvlm.match import AnySystem, MatchSystem
 from anyvlm.seq import Kind
-from anyvlm.spec import from_json, to_json
+from anyvlm.spec import Spec, from_json, to_json
 from anyvlm.system import VLM, Batch, Checkpoint, System, VisionSystem
 from anyvlm.tiny import tiny, tiny_dual, tiny_ground, tiny_match, tiny_vision
 from anyvlm.train.embedding import discriminative
@@ -365,6 +366,15 @@ def placeless(system: System) -> System:
     return system.but(checkpoints=(), tokenizer=None, streams=streams)
 
 
+def whole(names: Iterable[str], layout: Layout, part: Callable[[str], Spec]) -> bool:
+    """Whether a layout has a name for every tensor."""
+    try:
+        export_steps(names, layout, part)
+    except WeightsError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_export_gives_back_what_was_loaded(name: str, tmp_path: Path) -> None:
     """In every layout that holds the whole system: file -> ours -> file, byte for byte."""
@@ -376,6 +386,8 @@ def test_export_gives_back_what_was_loaded(name: str, tmp_path: Path) -> None:
     for layout in layouts:
         if not all(any(n.startswith(mount.ours) for mount in layout.mounts) for n in ours):
             continue  # a layout of one part
+        if len(spec.checkpoints) > 1 and not whole(ours, layout, spec.part):
+            continue  # of what one of several files holds
         folder = tmp_path / layout.name
         folder.mkdir(exist_ok=True)
         theirs = dict(revert(ours, layout, spec.part))
