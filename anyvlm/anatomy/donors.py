@@ -62,7 +62,7 @@ def eye(word: str | AnySystem) -> Eye:
         case VisionSystem():
             found = Eye(origin, origin.encoder, origin.policy, "")
         case GroundSystem():
-            raise SpecError(f"The encoder of '{origin.name}' gives maps of several sizes, which a detector reads; take another one.")
+            raise SpecError(f"The encoder of '{origin.name}' gives maps of several sizes; take another one.")
         case MatchSystem():
             found = Eye(origin, origin.encoder, origin.policy, "encoder.")
         case DualSystem():
