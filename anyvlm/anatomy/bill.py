@@ -243,13 +243,13 @@ def _ground(system: GroundSystem, tree: Branch, sizes: Sequence[Size], text: int
     connectors, visual = dict[str, int](), 0
     for maps in map(system.maps, arrays):
         places = sum(map(prod, maps))
-        for name, flops in (
+        for name, each in (
             ("pyramid", ground.pyramid(system.pyramid, system.encoder.widths[1:], maps)),
             ("layers.fusion", system.depth * ground.fusion(system.fusion, places, tokens, D, E)),
             ("layers.head", system.depth * ground.head(system.head, maps, D)),
             ("align", ground.fits(places, tokens, D, E)),
         ):
-            connectors[name] = connectors.get(name, 0) + flops
+            connectors[name] = connectors.get(name, 0) + each
         visual += places
     layers = repeated(block(system.text.block, tokens, E), system.depth * len(arrays))
     flops = _Flops(
