@@ -60,6 +60,12 @@ class GroundSystem(Spec):
             raise SpecError(f"The system '{self.name}' has no part at '{prefix}'.")
         return found
 
+    def maps(self, size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+        """Sizes (h, w) of the pyramid's maps of an array (height, width), the largest first."""
+        _, h, w = self.encoder.grid(*size)
+        more = -(-h // 2), -(-w // 2)
+        return ((4 * h, 4 * w), (2 * h, 2 * w), (h, w), more, (-(-more[0] // 2), -(-more[1] // 2)))
+
 
 @dataclass(frozen=True)
 class Fused:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from anyvlm.dual import DualSystem, Tower
 from anyvlm.errors import SpecError
+from anyvlm.ground import GroundSystem
 from anyvlm.inputs.mosaic import Mosaic
 from anyvlm.inputs.policy import Policy
 from anyvlm.inputs.tiles import AnyRes
@@ -60,7 +61,7 @@ def eye(word: str | AnySystem) -> Eye:
     match origin:
         case VisionSystem():
             found = Eye(origin, origin.encoder, origin.policy, "")
-        case MatchSystem():
+        case MatchSystem() | GroundSystem():
             found = Eye(origin, origin.encoder, origin.policy, "encoder.")
         case DualSystem():
             pictures = {name: tower for name, tower in origin.towers.items() if isinstance(tower, Tower)}

@@ -18,6 +18,7 @@ from anyvlm.anatomy.shares import Share, parts
 from anyvlm.cli._measures import sizes, way
 from anyvlm.cli._words import by, link, place, short, volume
 from anyvlm.dual import DualSystem
+from anyvlm.ground import GroundSystem
 from anyvlm.inputs.messages import ask
 from anyvlm.inputs.video import Footage
 from anyvlm.match import AnySystem, MatchSystem
@@ -136,8 +137,11 @@ def _parts(system: AnySystem, tree: Branch) -> Tree:
         for title, told in _before(system, path):
             root.add(_titled(title, "", told))
         _part(root, tree, path, spec)
-    if isinstance(system, MatchSystem):
-        _grow(root, replace(tree, branches=tuple(branch for branch in tree.branches if branch.name not in named)))
+    if isinstance(system, GroundSystem):
+        for title, told in (("layers.fusion", system.fusion), ("layers.head", system.head)):
+            root.add(_titled(title, "", told))
+    tops = {path.partition(".")[0] for path in named}
+    _grow(root, replace(tree, branches=tuple(branch for branch in tree.branches if branch.name not in tops)))
     return root
 
 
@@ -152,8 +156,10 @@ def _before(system: AnySystem, path: str) -> Iterator[tuple[str, Spec]]:
     elif isinstance(system, DualSystem) and path.endswith(".encoder"):
         tower = path.removesuffix(".encoder")
         yield f"{tower}.policy", system.towers[tower.removeprefix("towers.")].policy
-    elif isinstance(system, MatchSystem) and path == "encoder":
+    elif isinstance(system, MatchSystem | GroundSystem) and path == "encoder":
         yield "policy", system.policy
+    elif isinstance(system, GroundSystem) and path == "text":
+        yield "words", system.words
 
 
 def _part(root: Tree, tree: Branch, path: str, spec: Spec) -> None:
