@@ -264,7 +264,7 @@ def _vision(system: VisionSystem, count: Count) -> Scheme:
     for n, stage in enumerate(stages, 1):
         title, _, rest = said("Training", f"stage {n}, lesson").partition(", ")
         done = tuple[State, ...]("trained" if each is stage else "frozen" for each in stages)
-        outputs.append(Card(f"lesson: {stage.name}", title, _full(rest), "fusion", done))
+        outputs.append(Card(f"lesson {n}", title, _full(rest), "fusion", done))
     way = _picture(said, system.policy)
     depth = getattr(system.encoder, "depth", 0)
     body = Body(eye, (depth,) if isinstance(depth, int) and depth else ())
@@ -276,15 +276,15 @@ def _vision(system: VisionSystem, count: Count) -> Scheme:
 
 def _ground(system: GroundSystem, count: Count) -> Scheme:
     said, stages = _Said(system), system.stages
-    size = system.policy.cut(*EXAMPLE).sizes[0]
-    places = sum(map(prod, system.maps(size)))
+    places = sum(map(prod, system.maps(system.policy.cut(*EXAMPLE).sizes[0])))
     gives = f"gives maps of {', '.join(f'{width:,}' for width in system.encoder.widths[1:])}"
     eye = _eye(said, system.encoder, count("encoder"), gives, states(stages, "encoder."))
     maps = Card(
         "connector", "pyramid", _full(_weigh(count("pyramid")), said("Vision encoder", "maps"), f"gives {places:,} places"),
         "connector", states(stages, "pyramid."),
     )  # fmt: skip
-    words = Card("text", said("Text encoder", "kind"), (said("Text encoder", "size"),), "words", states(stages, "text."))
+    size = f"{system.text.depth} layers, {system.text.width} wide"
+    words = Card("text", said("Text encoder", "kind"), (size,), "words", states(stages, "text."))
     reads = "places and tokens read each other, then tokens read tokens and places their neighbours"
     body = Card("fusion", "both read each other", _full(_weigh(count("layers")), reads), "fusion", states(stages, "layers."))
     out = Card("out", "scores", ("of every place for every token",), "words", states(stages, "align."))
@@ -316,7 +316,7 @@ def _match(system: MatchSystem, count: Count) -> Scheme:
 
 def _dual(system: DualSystem, count: Count) -> Scheme:
     from anyvlm.dual import TextTower, Tower
-    from anyvlm.inputs.signal import Mel
+    from anyvlm.inputs.signal import Mel, Rows
 
     said, stages = _Said(system), system.stages
     lanes = []
@@ -331,7 +331,8 @@ def _dual(system: DualSystem, count: Count) -> Scheme:
                 way, eye = _picture(said, tower.policy), _eye(said, tower.encoder, total, "", done)
             case _:
                 kind, _, size = said("Other senses", name).partition(", ")
-                title = "mel spectrogram" if isinstance(tower.policy, Mel) else "numbers as they come"
+                named = {Mel: "mel spectrogram", Rows: "rows of features"}
+                title = named.get(type(tower.policy), "numbers as they come")
                 way = Card(name, title, _full(details(tower.policy)), "other")
                 eye = Card("encoder", kind, _full(_weigh(total), size), "vision", done)
         pool = Card(
@@ -340,7 +341,7 @@ def _dual(system: DualSystem, count: Count) -> Scheme:
         )  # fmt: skip
         lanes.append((way, eye, pool))
     contrasts = tuple(f"{each.a} and {each.b}: {phrase(each)[0]}" for each in system.contrasts)
-    scales = states(stages, "contrasts.")
+    scales = states(stages, "contrasts.") if count("contrasts") else ()
     likeness = "likeness is cosine" if system.unit else "likeness is a product of vectors"
     body = Body(Card("shared space", f"{system.shared:,} dimensions", (likeness, *contrasts), "fusion", scales))
     return Scheme(title=system.name, about=_about(system, count), lanes=tuple(lanes), body=body, outputs=(), stages=stages)

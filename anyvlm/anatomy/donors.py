@@ -61,7 +61,9 @@ def eye(word: str | AnySystem) -> Eye:
     match origin:
         case VisionSystem():
             found = Eye(origin, origin.encoder, origin.policy, "")
-        case MatchSystem() | GroundSystem():
+        case GroundSystem():
+            raise SpecError(f"The encoder of '{origin.name}' gives maps of several sizes; take another one.")
+        case MatchSystem():
             found = Eye(origin, origin.encoder, origin.policy, "encoder.")
         case DualSystem():
             pictures = {name: tower for name, tower in origin.towers.items() if isinstance(tower, Tower)}

@@ -68,7 +68,7 @@ _PHRASES = {
     "GroundedDecoder": "decoder that reads the picture in every layer",
     "GroundedAnswerer": "a reader of question and picture, and a decoder that reads what it made of them",
     "GroundedText": "BERT that can read the picture in every layer",
-    "Captioner": "decoder that reads the picture in every layer, without biases in attention",
+    "Captioner": "decoder that reads the picture in every layer: no biases in attention",
     "TextTransformer": "transformer",
     "DecoderText": "decoder without its causal mask and its head",
     "TurningText": "BERT with rotary positions",

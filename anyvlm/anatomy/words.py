@@ -263,6 +263,8 @@ def _layers(encoder: Encoder) -> str:
     names = {-1: "the last layer", -2: "the second last layer", -3: "the third last layer", 0: "the embeddings"}
     if layers is None:
         return ""
+    if layers and getattr(encoder, "averaged", False):
+        return f"the mean of layers {value(layers)}"
     if not layers:
         return "the last layer, normed" if getattr(encoder, "post_norm", True) else "the last layer"
     return " beside ".join(names.get(layer, f"layer {layer}") for layer in layers)
@@ -328,7 +330,7 @@ def _prompt(system: System) -> str:
 def _stages(stages: tuple[Stage, ...]) -> Iterator[tuple[str, str, str]]:
     for n, stage in enumerate(stages, 1):
         yield "Training", f"stage {n}", stage_words(stage)
-        said = ("name", "data", "lr", "batch", "epochs", "steps", "note")
+        said = ("name", "data", "lr", "batch", "epochs", "steps", "note", "parallel", "keep")
         yield "Training", f"stage {n}, {DETAILS}", "; ".join(filter(None, (stage.note, details(stage, said))))
 
 
@@ -339,6 +341,8 @@ def stage_words(stage: Stage) -> str:
         f"batch {stage.batch:,}" if stage.batch else "",
         f"{stage.epochs:g} epoch{'s' * (stage.epochs != 1)}" if stage.epochs else "",
         f"{stage.steps:,} steps" if stage.steps else "",
+        f"{stage.parallel:.0%} of texts guessed at once" if stage.parallel else "",
+        *(f"{share:.0%} of the patches of {name} read" for name, share in stage.keep.items()),
     ]
     moved = ", ".join(dict.fromkeys(map(_part, stage.train))) or "nothing whole"
     if stage.lora:
