@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -20,10 +20,11 @@ from anyvlm.catalogue import PARTS, Entry, Standing
 from anyvlm.cli._words import by, link, short
 from anyvlm.cli.diagram import counted
 from anyvlm.dual import DualSystem, Tower
+from anyvlm.ground import GroundSystem
 from anyvlm.inputs.messages import ask
 from anyvlm.ledger import RINGS, Row, rows
 from anyvlm.match import AnySystem, MatchSystem
-from anyvlm.system import System
+from anyvlm.system import System, VisionSystem
 from docs.mechanisms import Mechanism
 from docs.skin import FILTER, SORT, listed, page, table
 
@@ -246,6 +247,9 @@ def _tokens(system: AnySystem) -> str:
             return f"{by((w, h))} pixels, {system.shared:,} numbers"
         case System() | DualSystem():
             return ""
+        case GroundSystem():
+            h, w = system.policy.cut(*PICTURE).sizes[0]
+            return f"{by((w, h))} pixels, {sum(map(prod, system.maps((h, w)))):,} places"
     return f"{by(system.policy.size[::-1])} pixels"
 
 
@@ -267,9 +271,39 @@ def commands(system: AnySystem) -> list[str]:
                 f"anyvlm classify picture.png --labels cat,dog --model {name}", f"anyvlm index pictures --model {name}",
                 'anyvlm search pictures "a dog in the snow"',
             ]  # fmt: skip
-    stages = [] if not isinstance(system, System | DualSystem | MatchSystem) else [stage.name for stage in system.stages]
-    chosen = f" --stage {stages[-1]}" if stages else ""
-    return [*lines, f"anyvlm show {name}", f"anyvlm diagram {name} -o {name}.svg{chosen}"]
+    chosen = f" --stage {system.stages[-1].name}" if system.stages else ""
+    lines += [f"anyvlm show {name}", f"anyvlm diagram {name} -o {name}.svg{chosen}"]
+    lines.append(f"anyvlm compare {name} {next(other for other in _BESIDE[type(system)] if other != name)} --html beside.html")
+    return [*lines, *_estimates(system), *_remixes(system)]
+
+
+_BESIDE: dict[type[AnySystem], tuple[str, str]] = {
+    System: ("llava-1.5-7b", "flamingo-9b"), DualSystem: ("clip-vit-b-32", "siglip-vit-b-16-224"),
+    MatchSystem: ("blip-itm-base-coco", "clip-vit-b-32"), GroundSystem: ("glip-t", "clip-vit-b-32"),
+    VisionSystem: ("dinov2-small", "clip-vit-b-32"),
+}  # fmt: skip
+"""What people know of every kind: the first that is not the system itself is laid beside it."""
+
+
+def _estimates(system: AnySystem) -> Iterator[str]:
+    if isinstance(system, System | DualSystem | VisionSystem):
+        learns = [stage.name for stage in system.stages if "next_token" in stage.losses]
+        chosen = f" --stage {learns[-1]}" if learns and isinstance(system, System) else ""
+        yield f"anyvlm estimate {system.name} --gpu 24GB{chosen}"
+
+
+def _remixes(system: AnySystem) -> Iterator[str]:
+    """With another eye; or its own eye for LLaVA, from what has one and no language model."""
+    match system:
+        case System():
+            if system.streams and not system.painting and not system.embedding and system.lm.context > 64:
+                yield f"anyvlm remix {system.name} --encoder siglip-so400m-384 --connector perceiver -o my.system.json"
+        case GroundSystem():
+            return  # its eye gives maps of several sizes
+        case DualSystem() if not isinstance(system.towers.get("image"), Tower):
+            return
+        case _:
+            yield f"anyvlm remix llava-1.5-7b --encoder {system.name} -o my.system.json"
 
 
 def _python(system: AnySystem) -> str:
@@ -280,7 +314,11 @@ def _python(system: AnySystem) -> str:
     call = next((call for kind, call in calls.items() if isinstance(system, kind)), "")
     if not call and not isinstance(system, DualSystem):
         call = 'model.encode("picture.png")'
-    text = f'import anyvlm\n\nmodel = anyvlm.load("{system.name}")' + f"\nprint({call})" * bool(call)
+    if isinstance(system, GroundSystem):  # until it has its heads
+        text = "import anyvlm\nfrom anyvlm.weights.load import load_module\n\n"
+        text += f'module = load_module(anyvlm.system("{system.name}"))'
+    else:
+        text = f'import anyvlm\n\nmodel = anyvlm.load("{system.name}")' + f"\nprint({call})" * bool(call)
     return f"<pre><code>{escape(text)}</code></pre>"
 
 
@@ -292,7 +330,7 @@ def _prompt(system: System) -> str:
 
 
 def _stages(system: AnySystem) -> str:
-    if not isinstance(system, System | DualSystem | MatchSystem) or not system.stages:
+    if not system.stages:
         return "<h2>Stages</h2><p>No recipe is recorded.</p>"
     lines = []
     for stage in system.stages:

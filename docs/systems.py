@@ -10,6 +10,7 @@ from anyvlm import registry
 from anyvlm.anatomy.parameters import parameters
 from anyvlm.cli._words import by, link, short
 from anyvlm.dual import DualSystem, TextTower, Tower
+from anyvlm.ground import GroundSystem
 from anyvlm.match import AnySystem, MatchSystem
 from anyvlm.parts.features import Encoder
 from anyvlm.parts.lm import Decoder
@@ -31,6 +32,7 @@ def page() -> str:
     lines = (
         *table("Systems that see", (seeing(system) for system in whole if system.streams)),
         *table("Systems that score", (scoring(system) for system in systems if isinstance(system, MatchSystem))),
+        *table("Systems that ground", (grounding(system) for system in systems if isinstance(system, GroundSystem))),
         *table("Systems of towers", (pairing(system) for system in systems if isinstance(system, DualSystem))),
         *table("Language models", (speaking(system) for system in whole if not system.streams)),
         *table("Vision encoders", (looking(system) for system in systems if isinstance(system, VisionSystem))),
@@ -72,6 +74,13 @@ def scoring(system: MatchSystem) -> Row:
     height, width = system.policy.size
     text = f"{system.text.depth} × {system.text.width}"
     return facts(system, {"picture": by((width, height)), "encoder": eye(system.encoder), "text": text})
+
+
+def grounding(system: GroundSystem) -> Row:
+    size = system.policy.cut(1024, 768).sizes[0]
+    text, places = f"{system.text.depth} × {system.text.width}", f"{sum(map(prod, system.maps(size))):,}"
+    own = {"picture": by(size[::-1]), "places": places, "encoder": eye(system.encoder), "text": text}
+    return facts(system, own | {"layers": str(system.depth)})
 
 
 def pairing(system: DualSystem) -> Row:

@@ -13,6 +13,7 @@ from anyvlm.anatomy.words import facts
 
 if TYPE_CHECKING:
     from anyvlm.dual import DualSystem
+    from anyvlm.ground import GroundSystem
     from anyvlm.inputs.policy import Policy
     from anyvlm.match import AnySystem, MatchSystem
     from anyvlm.parts.features import Encoder
@@ -81,6 +82,7 @@ class Scheme:
 def scheme(system: AnySystem, count: Count) -> Scheme:
     """The diagram's content."""
     from anyvlm.dual import DualSystem
+    from anyvlm.ground import GroundSystem
     from anyvlm.match import MatchSystem
     from anyvlm.system import System
 
@@ -91,6 +93,8 @@ def scheme(system: AnySystem, count: Count) -> Scheme:
             return _dual(system, count)
         case MatchSystem():
             return _match(system, count)
+        case GroundSystem():
+            return _ground(system, count)
         case _:
             return _vision(system, count)
 
@@ -236,6 +240,10 @@ def _system(system: System, count: Count) -> Scheme:
         done = states(stages, "painter.") if count("painter") else ()
         size = said("Output", "pictures").partition(",")[0]
         outputs.append(Card("out", "pictures", _full(_weigh(count("painter")), size), "painter", done))
+    if system.embedding:
+        made = f"behind {system.embedding.soft} learned vectors" if system.embedding.soft else ""
+        done = states(stages, "soft.") if count("soft") else ()
+        outputs.append(Card("out", "points", _full("of pictures and texts", made), "fusion", done))
     films = tuple(_film(said) for stream in streams if stream.film)
     prompt = Card("text", "prompt", (f"{system.lm.vocab:,} tokens",), "words")
     return Scheme(
@@ -248,15 +256,42 @@ def _system(system: System, count: Count) -> Scheme:
 def _vision(system: VisionSystem, count: Count) -> Scheme:
     said = _Said(system)
     grid = system.encoder.rows(system.encoder.grid(*system.policy.cut(*EXAMPLE).sizes[0], system.encoder.frames))
-    eye = _eye(said, system.encoder, count(""), "", ())
+    stages = system.stages
+    eye = _eye(said, system.encoder, count(""), "", states(stages, "encoder."))
     frames = system.encoder.frames
     each = f"for {frames} frames" if frames > 1 else ""
-    out = Card("out", "rows", _full(f"{prod(grid):,} of {system.encoder.out:,}", each), "vision")
+    outputs = [Card("out", "rows", _full(f"{prod(grid):,} of {system.encoder.out:,}", each), "vision")]
+    for n, stage in enumerate(stages, 1):
+        title, _, rest = said("Training", f"stage {n}, lesson").partition(", ")
+        done = tuple[State, ...]("trained" if each is stage else "frozen" for each in stages)
+        outputs.append(Card(f"lesson {n}", title, _full(rest), "fusion", done))
     way = _picture(said, system.policy)
     depth = getattr(system.encoder, "depth", 0)
     body = Body(eye, (depth,) if isinstance(depth, int) and depth else ())
     lanes = ((replace(way, label="video") if frames > 1 else way,),)
-    return Scheme(title=system.name, about=_about(system, count), lanes=lanes, body=body, outputs=(out,), stages=())
+    return Scheme(
+        title=system.name, about=_about(system, count), lanes=lanes, body=body, outputs=tuple(outputs), stages=stages
+    )  # fmt: skip
+
+
+def _ground(system: GroundSystem, count: Count) -> Scheme:
+    said, stages = _Said(system), system.stages
+    places = sum(map(prod, system.maps(system.policy.cut(*EXAMPLE).sizes[0])))
+    gives = f"gives maps of {', '.join(f'{width:,}' for width in system.encoder.widths[1:])}"
+    eye = _eye(said, system.encoder, count("encoder"), gives, states(stages, "encoder."))
+    maps = Card(
+        "connector", "pyramid", _full(_weigh(count("pyramid")), said("Vision encoder", "maps"), f"gives {places:,} places"),
+        "connector", states(stages, "pyramid."),
+    )  # fmt: skip
+    size = f"{system.text.depth} layers, {system.text.width} wide"
+    words = Card("text", said("Text encoder", "kind"), (size,), "words", states(stages, "text."))
+    reads = "places and tokens read each other, then tokens read tokens and places their neighbours"
+    body = Card("fusion", "both read each other", _full(_weigh(count("layers")), reads), "fusion", states(stages, "layers."))
+    out = Card("out", "scores", ("of every place for every token",), "words", states(stages, "align."))
+    return Scheme(
+        title=system.name, about=_about(system, count), lanes=((_picture(said, system.policy), eye, maps),), stages=stages,
+        body=Body(body, (system.depth,)), outputs=(out,), text=words,
+    )  # fmt: skip
 
 
 def _match(system: MatchSystem, count: Count) -> Scheme:
@@ -281,7 +316,7 @@ def _match(system: MatchSystem, count: Count) -> Scheme:
 
 def _dual(system: DualSystem, count: Count) -> Scheme:
     from anyvlm.dual import TextTower, Tower
-    from anyvlm.inputs.signal import Mel
+    from anyvlm.inputs.signal import Mel, Rows
 
     said, stages = _Said(system), system.stages
     lanes = []
@@ -296,7 +331,8 @@ def _dual(system: DualSystem, count: Count) -> Scheme:
                 way, eye = _picture(said, tower.policy), _eye(said, tower.encoder, total, "", done)
             case _:
                 kind, _, size = said("Other senses", name).partition(", ")
-                title = "mel spectrogram" if isinstance(tower.policy, Mel) else "numbers as they come"
+                named = {Mel: "mel spectrogram", Rows: "rows of features"}
+                title = named.get(type(tower.policy), "numbers as they come")
                 way = Card(name, title, _full(details(tower.policy)), "other")
                 eye = Card("encoder", kind, _full(_weigh(total), size), "vision", done)
         pool = Card(
@@ -305,8 +341,9 @@ def _dual(system: DualSystem, count: Count) -> Scheme:
         )  # fmt: skip
         lanes.append((way, eye, pool))
     contrasts = tuple(f"{each.a} and {each.b}: {phrase(each)[0]}" for each in system.contrasts)
-    scales = states(stages, "contrasts.")
-    body = Body(Card("shared space", f"{system.shared:,} dimensions", ("likeness is cosine", *contrasts), "fusion", scales))
+    scales = states(stages, "contrasts.") if count("contrasts") else ()
+    likeness = "likeness is cosine" if system.unit else "likeness is a product of vectors"
+    body = Body(Card("shared space", f"{system.shared:,} dimensions", (likeness, *contrasts), "fusion", scales))
     return Scheme(title=system.name, about=_about(system, count), lanes=tuple(lanes), body=body, outputs=(), stages=stages)
 
 

@@ -14,6 +14,7 @@ from anyvlm.inputs.letterbox import Letterbox
 from anyvlm.inputs.longest import Longest, Stretched
 from anyvlm.inputs.masked import Masked
 from anyvlm.inputs.policy import ImagePolicy, Policy
+from anyvlm.inputs.shortest import Shortest
 from anyvlm.inputs.tiles import AnyRes, Canvas
 from anyvlm.parts.vision.tiled import TiledViT
 
@@ -81,6 +82,9 @@ def _frame(policy: Policy, width: int, height: int, size: tuple[int, int]) -> Fr
             return _centred(width, height, size[1] * width / w, size[0] * height / h)
         case Longest():
             w, h = policy.scaled(width, height)
+            return 0, 0, size[1] * width / w, size[0] * height / h
+        case Shortest():
+            h, w = policy.scaled(width, height)
             return 0, 0, size[1] * width / w, size[0] * height / h
         case Stretched():
             return _frame(policy.one, width, height, size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from anyvlm.anatomy.cards import Body, Card, Count, Scheme, State, scheme
-from anyvlm.anatomy.svg import Drawing, fitted, measure, wrapped
+from anyvlm.anatomy.svg import BOLD, Drawing, fitted, measure, wrapped
 from anyvlm.anatomy.words import stage_words
 from anyvlm.errors import InputError
 from anyvlm.match import AnySystem
@@ -17,7 +17,7 @@ _PAD, _STEP = 13, 18.5  # inside a card; from line to line
 _PIP = 17  # side of a stage's square
 _GAP = 30  # between columns
 _STACK = 66  # width of a stack of layers
-_WIDER, _BOLDER = 1.1, 1.22  # the widest common typeface (DejaVu), and its bold, against what `measure` says
+_WIDER, _BOLDER = 1.1, 1.14  # the widest common typeface (DejaVu), and its bold, against what is measured
 _EDGES = {"trained": "connector", "lora": "connector", "partly": "connector", "frozen": "vision"}
 _FILLS = {"trained": "trained", "lora": "frozen", "partly": "trained", "frozen": "frozen"}
 _NAMES: dict[State, str] = {
@@ -49,7 +49,7 @@ class _Sheet:
         self.out.text(_EDGE, 92, plan.about, 16, fill="soft", room=(WIDTH - 2 * _EDGE) / _WIDER)
         lanes = max((len(lane) for lane in plan.lanes), default=1 if plan.text else 0)
         across = WIDTH - 2 * _EDGE
-        ends = 150 if plan.outputs else 0
+        ends = 0 if not plan.outputs else 150 if lanes > 1 else 240
         middle = 340 if lanes >= 3 else 400 if plan.lanes else 520
         card = min((across - ends - middle - _GAP * (lanes + bool(ends))) / max(lanes, 1), 300)
         whole = card * lanes + middle + ends + _GAP * (lanes + bool(ends))
@@ -222,7 +222,7 @@ class _Sheet:
     def _height(self, card: Card, width: float) -> float:
         room = width - 2 * _PAD - 4
         lines = sum(len(wrapped(line, room / _WIDER, _LINE)) for line in card.lines)
-        titles = min(len(wrapped(card.title, room / _BOLDER, _TITLE)), 3)
+        titles = min(len(wrapped(card.title, room / _BOLDER, _TITLE * BOLD)), 3)
         return 2 * _PAD + _PIP + 8 + titles * (_TITLE + 4) + lines * _STEP + (4 if lines else 0)
 
     def _card(self, card: Card, x: float, y: float, width: float, height: float, right: float = 0) -> float:
@@ -240,7 +240,7 @@ class _Sheet:
         at += 13 if pad == _PAD else 6
         room -= right
         foot = y + height - pad + 5 - (72 if right and self.plan.body.rows else 0)
-        titles = wrapped(card.title, room / _BOLDER, _TITLE)
+        titles = wrapped(card.title, room / _BOLDER, _TITLE * BOLD)
         for n, line in enumerate(titles[:3]):
             if at + _TITLE + 4 > foot + 1:
                 return at

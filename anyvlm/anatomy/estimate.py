@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from anyvlm.anatomy.devices import device, devices
 from anyvlm.anatomy.memory import BYTES, Load, Memory, answering, rows_of, training, updating
 from anyvlm.errors import InputError
+from anyvlm.ground import GroundSystem
 from anyvlm.match import AnySystem, MatchSystem
 from anyvlm.system import Lora, Stage, System, VisionSystem
 
@@ -129,7 +130,8 @@ def _answer(system: AnySystem, capacity: int, load: Load, room: int) -> Verdict:
 
 
 def _stage(system: AnySystem, name: str) -> Stage:
-    stages = {} if isinstance(system, (VisionSystem, MatchSystem)) else {stage.name: stage for stage in system.stages}
+    counted = not isinstance(system, (VisionSystem, MatchSystem, GroundSystem))
+    stages = {stage.name: stage for stage in system.stages} if counted else {}
     if name not in stages:
         known = ", ".join([*stages, ANSWERING])
         raise InputError(f"'{system.name}' has no stage '{name}'; there are: {known}.")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from anyvlm.match import AnySystem
+    from anyvlm.system import Student
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Branch:
         return None
 
 
-def hollow(system: AnySystem) -> nn.Module:
+def hollow(system: AnySystem | Student) -> nn.Module:
     """What `system.build()` makes, with shapes for values."""
     import torch
 
@@ -48,7 +49,7 @@ def hollow(system: AnySystem) -> nn.Module:
         return system.build()
 
 
-def parameters(system: AnySystem, module: nn.Module | None = None) -> Branch:
+def parameters(system: AnySystem | Student, module: nn.Module | None = None) -> Branch:
     """The tree of everything that `system.build()` makes; `module`: if it has been made."""
     return _branch(hollow(system) if module is None else module, system.name, set())
 

@@ -10,9 +10,10 @@ from typing import TypeAlias
 
 from anyvlm.anatomy.parameters import Branch
 from anyvlm.dual import DualSystem, SignalTower, TextTower, Tower
+from anyvlm.ground import GroundSystem
 from anyvlm.inputs.masked import Masked
 from anyvlm.inputs.policy import Policy
-from anyvlm.inputs.signal import Given
+from anyvlm.inputs.signal import Given, Rows
 from anyvlm.match import AnySystem, MatchSystem
 from anyvlm.parts.features import Encoder, Grid
 from anyvlm.parts.language import LanguageModel
@@ -43,6 +44,8 @@ def path(system: AnySystem, tree: Branch, image: tuple[int, int]) -> tuple[Step,
             return tuple(_match(system, tree, image))
         case DualSystem():
             return tuple(_dual(system, tree, image))
+        case GroundSystem():
+            return tuple(_ground(system, tree, image))
         case System():
             return tuple(_system(system, tree, image))
 
@@ -105,7 +108,11 @@ def _system(system: System, tree: Branch, image: tuple[int, int]) -> Iterator[St
         else:
             among = sum(isinstance(cell, str) for cell in stream.cells(cut))
             length = f"{rows} rows + {f'{among} of markup + ' if among else ''}text"
+    if system.embedding is not None and system.embedding.soft:
+        yield Step("soft", "learned", (system.embedding.soft, lm.width), "in front, where a point is made")
     yield from _language(lm, length)
+    if system.embedding is not None:
+        yield Step("point", "point", (1, lm.width), "where one is made: the state of the last token, of length 1")
 
 
 def _language(lm: LanguageModel, length: str) -> Iterator[Step]:
@@ -137,7 +144,7 @@ def _dual(system: DualSystem, tree: Branch, image: tuple[int, int]) -> Iterator[
         yield Step(f"{at}.pool", type(tower.pool).__name__, (1, tower.pool.out(tower.out)))
         if tower.project is not None:
             yield Step(f"{at}.project", type(tower.project).__name__, (1, system.shared))
-        yield Step("point", "point", (1, system.shared), "of length 1")
+        yield Step("point", "point", (1, system.shared), "of length 1" if system.unit else "as it is")
     first = system.contrasts[0]
     yield Step("contrasts.0", type(first).__name__, ("A", "K"), f"A of {first.a} against K of {first.b}")
 
@@ -145,7 +152,8 @@ def _dual(system: DualSystem, tree: Branch, image: tuple[int, int]) -> Iterator[
 def _signal(tower: SignalTower, at: str, tree: Branch) -> Iterator[Step]:
     eye = tower.encoder
     if not isinstance(eye, SignalViT):  # rows as they come, how many depends on the signal
-        yield Step("policy", type(tower.policy).__name__, ("S", "..."))
+        wide = tower.policy.width if isinstance(tower.policy, Rows) else "..."
+        yield Step("policy", type(tower.policy).__name__, ("S", wide))
         yield Step(at, type(eye).__name__, ("S", eye.out))
         return
     if isinstance(tower.policy, Given):
@@ -164,3 +172,17 @@ def _match(system: MatchSystem, tree: Branch, image: tuple[int, int]) -> Iterato
     yield Step("judge", "judge", (1, 2), "no match, match")
     if system.captioner is not None:
         yield from _language(system.captioner, "text, which reads the picture's rows")
+
+
+def _ground(system: GroundSystem, tree: Branch, image: tuple[int, int]) -> Iterator[Step]:
+    width, depth = system.pyramid.width, f"after {system.depth} layers of reading each other"
+    yield _picture(image)
+    yield from _seen(system.policy, system.encoder, "encoder", tree, image)
+    sizes = system.maps(system.policy.cut(*image).sizes[0])
+    places = sum(map(prod, sizes))
+    yield Step("pyramid", type(system.pyramid).__name__, (places, width), f"places of maps of {', '.join(map(_by, sizes))}")
+    most = f"T = {system.words.context}" if system.words.fill else f"T ≤ {system.words.context}"
+    yield Step("text", type(system.text).__name__, ("T", system.text.width), most)
+    yield Step("layers", "places", (places, width), depth)
+    yield Step("layers", "tokens", ("T", system.text.width), depth)
+    yield Step("align", "scores", (places, "T"), "of every place for every token")

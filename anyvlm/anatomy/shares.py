@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from anyvlm.anatomy.parameters import hollow
 from anyvlm.dual import DualSystem, SignalTower
+from anyvlm.ground import GroundSystem
 from anyvlm.match import AnySystem, MatchSystem
 from anyvlm.spec import Spec
 from anyvlm.system import Stage, System, VisionSystem
@@ -52,6 +53,10 @@ def parts(system: AnySystem) -> Iterator[tuple[str, Spec]]:
             yield "text", system.text
             if system.captioner is not None:
                 yield "lm", system.captioner
+        case GroundSystem():
+            yield "encoder", system.encoder
+            yield "pyramid", system.pyramid
+            yield "text", system.text
         case DualSystem():
             for name, tower in system.towers.items():
                 yield f"towers.{name}.encoder", tower.encoder
@@ -81,8 +86,8 @@ def shares(system: AnySystem, module: nn.Module | None = None) -> tuple[Share, .
     module = hollow(system) if module is None else module
     counts = {name: prod(parameter.shape) for name, parameter in module.named_parameters()}
     idle = _idle(module, counts)
-    stages = () if isinstance(system, VisionSystem) else system.stages
-    moved = [(stage.name, _trained(stage, counts), _added(stage, module)) for stage in stages]
+    at = "encoder." if isinstance(system, VisionSystem) else ""  # where its stages look for what it builds
+    moved = [(stage.name, _trained(stage, counts, at), _added(stage, module)) for stage in system.stages]
     specs: dict[str, Spec | None] = dict(parts(system))
     for name in counts:
         if not any(_below(name, path) for path in specs):
@@ -102,8 +107,8 @@ def _below(name: str, path: str) -> bool:
     return not path or name == path or name.startswith(f"{path}.")
 
 
-def _trained(stage: Stage, counts: dict[str, int]) -> dict[str, int]:
-    return {name: n for name, n in counts.items() if any(fnmatchcase(name, glob) for glob in stage.train)}
+def _trained(stage: Stage, counts: dict[str, int], at: str) -> dict[str, int]:
+    return {name: n for name, n in counts.items() if any(fnmatchcase(f"{at}{name}", glob) for glob in stage.train)}
 
 
 def _added(stage: Stage, module: nn.Module) -> dict[str, int]:

@@ -14,13 +14,14 @@ from anyvlm.anatomy.phrases import details, phrase, value
 
 if TYPE_CHECKING:
     from anyvlm.dual import DualSystem
+    from anyvlm.ground import GroundSystem
     from anyvlm.inputs.film import Film
     from anyvlm.inputs.policy import ImagePolicy, Policy
     from anyvlm.match import AnySystem, MatchSystem
     from anyvlm.parts.features import Encoder
     from anyvlm.parts.language import LanguageModel
     from anyvlm.spec import Spec
-    from anyvlm.system import Stage, Stream, System
+    from anyvlm.system import Stage, Stream, System, VisionSystem
 
 GROUPS = (
     "Origin", "Picture", "Video", "Vision encoder", "Connector", "Fusion", "Language model", "Text encoder", "Other senses",
@@ -35,7 +36,7 @@ _MEANS = {(0.48145466, 0.4578275, 0.40821073): "CLIP's", (0.5, 0.5, 0.5): "a hal
 _TOLD = (
     "name", "meta", "lm", "streams", "template", "added", "placeholder", "attention", "boxes", "masks", "painting", "tokenizer",
     "checkpoints", "fresh", "stages", "towers", "shared", "contrasts", "policy", "encoder", "text", "wording", "captioner",
-    "temperature",
+    "temperature", "embedding", "lessons", "unit", "pyramid", "words", "fusion", "head", "depth",
 )  # fmt: skip
 """Fields of systems of which all is told by some fact; what a system has besides is told as it stands."""
 _FITS = {
@@ -61,6 +62,7 @@ class Fact:
 def facts(system: AnySystem) -> tuple[Fact, ...]:
     """All facts of a system, none of them empty."""
     from anyvlm.dual import DualSystem
+    from anyvlm.ground import GroundSystem
     from anyvlm.match import MatchSystem
     from anyvlm.system import System
 
@@ -72,8 +74,10 @@ def facts(system: AnySystem) -> tuple[Fact, ...]:
             told += _dual(system)
         case MatchSystem():
             told += _match(system)
+        case GroundSystem():
+            told += _ground(system)
         case _:
-            told += [*_policy(system.policy), *_encoder(system.encoder), *_stages(getattr(system, "stages", ()))]
+            told += _vision(system)
     told += _weights(system)
     told.append(("Output", "besides", details(system, _TOLD)))
     return tuple(Fact(*each) for each in told if each[2])
@@ -109,6 +113,9 @@ def _system(system: System) -> Iterator[tuple[str, str, str]]:
         h, w = system.painting.size
         yield "Output", "pictures", f"{w} × {h} pixels, {phrase(system.painting.tables)[0]}"
         yield "Output", DETAILS, details(system.painting, ("size",))
+    if system.embedding:
+        yield "Output", "points", phrase(system.embedding)[0]
+        yield "Output", f"points, {DETAILS}", details(system.embedding)
     yield from _stages(system.stages)
 
 
@@ -167,6 +174,7 @@ def pixels(policy: Policy) -> tuple[str, tuple[str, ...]]:
     from anyvlm.inputs.native import Native
     from anyvlm.inputs.policy import ImagePolicy
     from anyvlm.inputs.scaled import Scaled
+    from anyvlm.inputs.shortest import Shortest
     from anyvlm.inputs.tiles import AnyRes, Canvas
 
     match policy:
@@ -183,6 +191,9 @@ def pixels(policy: Policy) -> tuple[str, tuple[str, ...]]:
             return f"stretched onto tiles of up to {one.longest} pixels, and the whole as one more", ()
         case Longest(longest=longest):
             return f"longer side to {longest} pixels, proportions kept", ("longest",)
+        case Shortest(short=short, longest=longest):
+            words = f"shorter side to {short} pixels, the longer to at most {longest:,}, proportions kept"
+            return words, ("short", "longest")
         case Native(least=least, most=most, multiple=one):
             told = ("least", "most", "multiple")
             return f"its own size, sides to multiples of {one}, {least:,} to {most:,} pixels", told
@@ -252,6 +263,8 @@ def _layers(encoder: Encoder) -> str:
     names = {-1: "the last layer", -2: "the second last layer", -3: "the third last layer", 0: "the embeddings"}
     if layers is None:
         return ""
+    if layers and getattr(encoder, "averaged", False):
+        return f"the mean of layers {value(layers)}"
     if not layers:
         return "the last layer, normed" if getattr(encoder, "post_norm", True) else "the last layer"
     return " beside ".join(names.get(layer, f"layer {layer}") for layer in layers)
@@ -317,7 +330,7 @@ def _prompt(system: System) -> str:
 def _stages(stages: tuple[Stage, ...]) -> Iterator[tuple[str, str, str]]:
     for n, stage in enumerate(stages, 1):
         yield "Training", f"stage {n}", stage_words(stage)
-        said = ("name", "data", "lr", "batch", "epochs", "steps", "note")
+        said = ("name", "data", "lr", "batch", "epochs", "steps", "note", "parallel", "keep")
         yield "Training", f"stage {n}, {DETAILS}", "; ".join(filter(None, (stage.note, details(stage, said))))
 
 
@@ -328,6 +341,8 @@ def stage_words(stage: Stage) -> str:
         f"batch {stage.batch:,}" if stage.batch else "",
         f"{stage.epochs:g} epoch{'s' * (stage.epochs != 1)}" if stage.epochs else "",
         f"{stage.steps:,} steps" if stage.steps else "",
+        f"{stage.parallel:.0%} of texts guessed at once" if stage.parallel else "",
+        *(f"{share:.0%} of the patches of {name} read" for name, share in stage.keep.items()),
     ]
     moved = ", ".join(dict.fromkeys(map(_part, stage.train))) or "nothing whole"
     if stage.lora:
@@ -381,11 +396,39 @@ def _dual(system: DualSystem) -> Iterator[tuple[str, str, str]]:
         yield group, f"{label}besides", details(tower, ("policy", "encoder", "pool", "project", "spread"))
         if (spread := getattr(tower, "spread", None)) is not None:
             yield group, f"{label}uncertainty", f"{phrase(spread)[0]} {details(spread)}"
-    yield "Fusion", "how", f"none: towers meet in a space of {system.shared:,} dimensions, likeness is cosine"
+    likeness = "cosine" if system.unit else "the product of vectors of any length"
+    yield "Fusion", "how", f"none: towers meet in a space of {system.shared:,} dimensions, likeness is {likeness}"
     pairs = [f"{each.a} and {each.b}: {phrase(each)[0]}" for each in system.contrasts]
     yield "Fusion", "contrast", "; ".join(pairs)
     yield "Fusion", DETAILS, "; ".join(details(each, ("a", "b")) for each in system.contrasts)
     yield "Text encoder", "tokens added", ", ".join(system.added)
+    yield from _stages(system.stages)
+
+
+def _vision(system: VisionSystem) -> Iterator[tuple[str, str, str]]:
+    yield from _policy(system.policy)
+    yield from _encoder(system.encoder)
+    yield from _stages(system.stages)
+    for n, stage in enumerate(system.stages, 1):
+        lesson = system.lessons[stage.name]
+        yield "Training", f"stage {n}, lesson", phrase(lesson)[0]
+        yield "Training", f"stage {n}, lesson, {DETAILS}", details(lesson, ("layouts",))
+
+
+def _ground(system: GroundSystem) -> Iterator[tuple[str, str, str]]:
+    yield from _policy(system.policy)
+    yield from _encoder(system.encoder)
+    yield "Vision encoder", "maps", " ".join(filter(None, (phrase(system.pyramid)[0], details(system.pyramid))))
+    yield "Fusion", "how", f"in {system.depth} layers places and tokens read each other, and then their own kind"
+    for label, part in (("each other", system.fusion), ("places alone", system.head)):
+        yield "Fusion", label, "; ".join(filter(None, (phrase(part)[0], details(part))))
+    yield "Text encoder", "kind", phrase(system.text)[0]
+    yield "Text encoder", "size", _size(system.text)
+    yield "Text encoder", "context", f"{system.words.context} tokens"
+    yield "Text encoder", DETAILS, details(system.text, ("width", "depth", "heads"))
+    yield "Text encoder", "text", details(system.words, ("context",))
+    yield "Text encoder", "tokens added", ", ".join(system.added)
+    yield "Output", "scores", "how well every place of the picture fits every token"
     yield from _stages(system.stages)
 
 

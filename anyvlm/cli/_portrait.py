@@ -12,16 +12,16 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from anyvlm.anatomy.parameters import Branch
+from anyvlm.anatomy.parameters import Branch, parameters
 from anyvlm.anatomy.path import Step
 from anyvlm.anatomy.shares import Share, parts
 from anyvlm.cli._measures import sizes, way
 from anyvlm.cli._words import by, link, place, short, volume
 from anyvlm.dual import DualSystem
+from anyvlm.ground import GroundSystem
 from anyvlm.inputs.messages import ask
 from anyvlm.inputs.video import Footage
 from anyvlm.match import AnySystem, MatchSystem
-from anyvlm.parts.lesson import Lesson
 from anyvlm.spec import Spec
 from anyvlm.system import Stage, Stream, System, VisionSystem
 
@@ -46,7 +46,7 @@ def portrait(console: Console, system: AnySystem, facts: Facts) -> None:
     """Print everything there is to know about a system."""
     tree = facts.tree
     console.print(Text(system.name, "bold"))
-    if system.meta.summary:
+    if system.meta.summary not in ("", system.name):
         console.print(Text(system.meta.summary))
     console.print()
     console.print(_facts(system, facts))
@@ -62,7 +62,7 @@ def portrait(console: Console, system: AnySystem, facts: Facts) -> None:
         console.print(_prompt(system))
     for stage in system.stages:
         _heading(console, f"Stage {stage.name}")
-        console.print(_stage(stage, system.lessons.get(stage.name) if isinstance(system, VisionSystem) else None))
+        console.print(_stage(stage, _lesson(system, stage) if isinstance(system, VisionSystem) else ""))
 
 
 def _heading(console: Console, title: str) -> None:
@@ -136,8 +136,11 @@ def _parts(system: AnySystem, tree: Branch) -> Tree:
         for title, told in _before(system, path):
             root.add(_titled(title, "", told))
         _part(root, tree, path, spec)
-    if isinstance(system, MatchSystem):
-        _grow(root, replace(tree, branches=tuple(branch for branch in tree.branches if branch.name not in named)))
+    if isinstance(system, GroundSystem):
+        for title, told in (("layers.fusion", system.fusion), ("layers.head", system.head)):
+            root.add(_titled(title, "", told))
+    tops = {path.partition(".")[0] for path in named}
+    _grow(root, replace(tree, branches=tuple(branch for branch in tree.branches if branch.name not in tops)))
     return root
 
 
@@ -152,8 +155,10 @@ def _before(system: AnySystem, path: str) -> Iterator[tuple[str, Spec]]:
     elif isinstance(system, DualSystem) and path.endswith(".encoder"):
         tower = path.removesuffix(".encoder")
         yield f"{tower}.policy", system.towers[tower.removeprefix("towers.")].policy
-    elif isinstance(system, MatchSystem) and path == "encoder":
+    elif isinstance(system, MatchSystem | GroundSystem) and path == "encoder":
         yield "policy", system.policy
+    elif isinstance(system, GroundSystem) and path == "text":
+        yield "words", system.words
 
 
 def _part(root: Tree, tree: Branch, path: str, spec: Spec) -> None:
@@ -225,7 +230,14 @@ def _prompt(system: System) -> Text:
     return text
 
 
-def _stage(stage: Stage, lesson: Lesson | None) -> RenderableType:
+def _lesson(system: VisionSystem, stage: Stage) -> str:
+    """What it learns by, and what that weighs."""
+    beside = parameters(system.student(stage.name)).find("lesson")
+    count = f"; {short(beside.count)} parameters beside the encoder" if beside is not None else ""
+    return f"{_value(system.lessons[stage.name].but(layouts=()))}{count}"
+
+
+def _stage(stage: Stage, lesson: str) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     table.add_column(style=_GUIDE, no_wrap=True, min_width=10)
     table.add_column(overflow="fold")
@@ -233,9 +245,10 @@ def _stage(stage: Stage, lesson: Lesson | None) -> RenderableType:
     numbers = {"lr": stage.lr, "batch": stage.batch, "epochs": stage.epochs, "steps": stage.steps, "context": stage.context}
     known = [f"{name} {value:g}" for name, value in numbers.items() if value is not None]
     known += [f"{stage.parallel:.0%} guessed at once"] if stage.parallel else []
+    known += [f"{share:.0%} of the patches of {name} read" for name, share in stage.keep.items()]
     rows = {
         "trains": ", ".join(stage.train),
-        "lesson": lesson and _value(lesson.but(layouts=())),
+        "lesson": lesson,
         "lora": lora,
         "data": ", ".join(stage.data),
         "losses": ", ".join(f"{weight:g} {name}" for name, weight in stage.losses.items()),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from anyvlm.dual import DualSystem
 from anyvlm.errors import SpecError, WeightsError
+from anyvlm.ground import GroundSystem
 from anyvlm.match import AnySystem, MatchSystem
 from anyvlm.spec import from_json, to_json
 from anyvlm.system import System, VisionSystem
@@ -25,7 +26,7 @@ def read_system(path: Path) -> AnySystem:
     except ValueError as error:
         raise SpecError(f"{path} is not JSON ({error}); make it with `anyvlm remix`, or give a model's directory.") from None
     system = from_json(data, str(path))
-    if not isinstance(system, (System, VisionSystem, MatchSystem, DualSystem)):
+    if not isinstance(system, (System, VisionSystem, MatchSystem, DualSystem, GroundSystem)):
         raise SpecError(f"{path} describes a {type(system).__name__}, not a system.")
     return system
 

@@ -53,8 +53,10 @@ def test_windows_show_what_the_policy_cuts(kind: str, size: tuple[int, int]) -> 
     assert [window.size for window in found] == list(cut.sizes) == [array.shape[1:] for array in arrays]
     inner = getattr(policy, "one", policy)
     mean, std = (np.array(getattr(inner, name))[:, None, None] for name in ("mean", "std"))
+    order = [2, 1, 0] if getattr(policy, "bgr", False) else [0, 1, 2]
     for window, array in zip(found, arrays, strict=True):
         rgb = (array[:3] * std + mean) / getattr(inner, "rescale", 1 / 255)
+        rgb = rgb[order]
         h, w = window.size
         left, top, right, bottom = window.frame
         shown = 0
