@@ -87,7 +87,7 @@ def decoded(
         yield from (decode(source, policy, known) for source in sources)
         return
     waiting: deque[Future[Decoded]] = deque()
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_yielding) as pool:
         try:
             for source in sources:
                 waiting.append(pool.submit(decode, source, policy, known))
@@ -98,6 +98,12 @@ def decoded(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _yielding() -> None:
+    """Workers give way to the process that computes: where cores are few, its threads wait for each other at every layer."""
+    if hasattr(os, "nice"):
+        os.nice(19)
 
 
 def workers_for(pictures: int) -> int:
