@@ -33,6 +33,9 @@ _NAMES: dict[str, dict[str, str]] = {
         "SIGLIP_B_16_256": "SigLIP B/16", "SIGLIP_L_16_384": "SigLIP L/16", "SIGLIP_SO400M_14_384": "SigLIP so400m/14",
     },
     "cogvlm": {"EVA2_CLIP_E": "EVA2-CLIP-E"},
+    "convnext": {
+        "CONVNEXT_B": "ConvNeXt-Base", "CONVNEXT_L": "ConvNeXt-Large", "CONVNEXT_XXL": "ConvNeXt-XXLarge",
+    },
     "dinov2": {
         "DINOV2_S": "DINOv2 ViT-S/14", "DINOV2_B": "DINOv2 ViT-B/14", "DINOV2_L": "DINOv2 ViT-L/14",
         "DINOV2_G": "DINOv2 ViT-g/14",
