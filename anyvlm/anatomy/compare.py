@@ -295,6 +295,7 @@ def _cut(told: _Told, case: Case) -> Cutting:
 
 def _arrays(told: _Told, case: Case) -> Cutting:
     from anyvlm.dual import DualSystem, Tower
+    from anyvlm.ground import GroundSystem
 
     match told.system:
         case System(streams=streams):
@@ -306,6 +307,9 @@ def _arrays(told: _Told, case: Case) -> Cutting:
         case DualSystem(towers=towers):
             eyes = [tower for tower in towers.values() if isinstance(tower, Tower)]
             return _seen(eyes[0].policy, eyes[0].encoder, case) if eyes else Cutting()
+        case GroundSystem(policy=policy, encoder=encoder) as system:
+            places = sum(map(prod, system.maps(policy.cut(*case.size).sizes[0])))
+            return Cutting(_seen(policy, encoder, case).windows, places)
     return _seen(told.system.policy, told.system.encoder, case)
 
 

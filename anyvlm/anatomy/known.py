@@ -19,6 +19,7 @@ _CHOICES = {
 
 # file in parts/catalog: {constant: name}
 _NAMES: dict[str, dict[str, str]] = {
+    "aim": {"AIM_600M": "AIM 600M", "AIM_1B": "AIM 1B", "AIM_3B": "AIM 3B", "AIM_7B": "AIM 7B"},
     "aimv2": {"AIMV2_L": "AIMv2-L", "AIMV2_H": "AIMv2-H", "AIMV2_1B": "AIMv2-1B", "AIMV2_3B": "AIMv2-3B"},
     "aria": {"ARIA_TOWER": "SigLIP so400m, any size", "ARIA_LM": "Aria, 25 B with experts"},
     "blip": {"BLIP_B_16": "BLIP ViT-B/16", "BLIP_L_16": "BLIP ViT-L/16", "MED_DECODER": "BLIP's MED"},
@@ -32,12 +33,16 @@ _NAMES: dict[str, dict[str, str]] = {
         "SIGLIP_B_16_256": "SigLIP B/16", "SIGLIP_L_16_384": "SigLIP L/16", "SIGLIP_SO400M_14_384": "SigLIP so400m/14",
     },
     "cogvlm": {"EVA2_CLIP_E": "EVA2-CLIP-E"},
+    "convnext": {
+        "CONVNEXT_B": "ConvNeXt-Base", "CONVNEXT_L": "ConvNeXt-Large", "CONVNEXT_XXL": "ConvNeXt-XXLarge",
+    },
     "dinov2": {
         "DINOV2_S": "DINOv2 ViT-S/14", "DINOV2_B": "DINOv2 ViT-B/14", "DINOV2_L": "DINOv2 ViT-L/14",
         "DINOV2_G": "DINOv2 ViT-g/14",
     },
     "eva": {"EVA02_B": "EVA-02 B/16", "EVA02_L": "EVA-02 L/14", "EVA01_G": "EVA-01 g/14", "EVA02_E": "EVA-02 E/14"},
     "gemma": {"GEMMA_2B": "Gemma 2B", "GEMMA_7B": "Gemma 7B"},
+    "glip": {"SWIN_T": "Swin-T", "SWIN_L": "Swin-L"},
     "janus": {
         "JANUS_SIGLIP": "SigLIP L/16", "DEEPSEEK_LLM_7B": "DeepSeek LLM 7B", "DEEPSEEK_LLM_1_3B": "DeepSeek LLM 1.3B",
     },

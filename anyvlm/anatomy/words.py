@@ -220,7 +220,7 @@ def _film(film: Film) -> Iterator[tuple[str, str, str]]:
 
 
 def _encoder(encoder: Encoder) -> Iterator[tuple[str, str, str]]:
-    told: tuple[str, ...] = ("width", "depth", "widths", "depths", "heads", "patch", "layers")
+    told: tuple[str, ...] = ("width", "depth", "widths", "depths", "heads", "patch", "layers", "averaged")
     yield "Vision encoder", "design", _design(encoder)
     yield "Vision encoder", "kind", phrase(encoder)[0]
     yield "Vision encoder", "size", _size(encoder)
@@ -240,7 +240,8 @@ def _design(encoder: Spec) -> str:
         return known(inner) or phrase(inner)[0]
     width: object = getattr(encoder, "width", None)
     letter = _LETTERS.get(width) if isinstance(width, int) else None
-    return f"ViT-{letter}/{getattr(encoder, 'patch', '')}" if letter and hasattr(encoder, "heads") else ""
+    plain = hasattr(encoder, "heads") and not hasattr(encoder, "widths")
+    return f"ViT-{letter}/{getattr(encoder, 'patch', '')}" if letter and plain else ""
 
 
 def _size(spec: Spec) -> str:
@@ -248,7 +249,7 @@ def _size(spec: Spec) -> str:
     words = []
     names = {"depth": "layers", "depths": "blocks a stage", "width": "wide", "widths": "wide", "heads": "heads"}
     for name, said in names.items():
-        if (found := getattr(spec, name, None)) is not None:
+        if (found := getattr(spec, name, None)) is not None and not (name == "width" and hasattr(spec, "widths")):
             words.append(f"{value(found)} {said}")
     if getattr(spec, "heads", None) is None and (heads := getattr(getattr(spec, "block", None), "heads", None)):
         words.append(f"{heads} heads")
@@ -314,6 +315,7 @@ def _positions(lm: LanguageModel) -> str:
         "AlibiDecoder": "none: distance weakens attention (ALiBi)", "RelativeDecoder": "relative to each other",
         "T5": "relative, in buckets", "Magneto": "sines and cosines", "OPT": "a learned table",
         "GroundedDecoder": "a learned table", "GroundedAnswerer": "a learned table",
+        "Captioner": "a learned table",
     }  # fmt: skip
     return said.get(type(lm).__name__, "")
 

@@ -81,6 +81,11 @@ def test_what_it_says() -> None:
     llava = scheme(registry.system("llava-1.5-7b"), heavy)
     assert llava.body.rows == 576 and not llava.body.reads
     assert scheme(registry.system("instructblip-vicuna-7b"), heavy).told
+    aim = scheme(registry.system("aim-600m"), heavy)
+    assert [card.label for card in aim.outputs] == ["out", "lesson 1", "lesson 2"]
+    assert aim.body.card.states == ("trained", "frozen") and aim.outputs[2].states == ("frozen", "trained")
+    glip = scheme(registry.system("glip-t"), heavy)
+    assert [card.label for card in glip.lanes[0]] == ["picture", "encoder", "connector"] and glip.body.depths == (6,)
 
 
 def test_a_stage_it_does_not_have() -> None:

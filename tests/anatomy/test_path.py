@@ -13,12 +13,14 @@ from torch import nn
 from anyvlm.anatomy.parameters import parameters
 from anyvlm.anatomy.path import Step, path
 from anyvlm.dual import DualSystem, Tower
+from anyvlm.ground import GroundSystem
 from anyvlm.inputs.policy import Policy
+from anyvlm.inputs.text import WordsBatch
 from anyvlm.match import AnySystem, MatchSystem
 from anyvlm.parts.features import Encoder, Features, Grid
 from anyvlm.registry import system
-from anyvlm.system import System, VisionSystem
-from anyvlm.tiny import tiny, tiny_dual, tiny_match, tiny_vision
+from anyvlm.system import Pixels, System, VisionSystem
+from anyvlm.tiny import tiny, tiny_dual, tiny_ground, tiny_match, tiny_vision
 
 IMAGE = (70, 50)
 SEEING = [
@@ -43,6 +45,8 @@ def small(name: str) -> AnySystem:
             return tiny_match(spec)
         case VisionSystem() as spec:
             return tiny_vision(spec)
+        case GroundSystem() as spec:
+            return tiny_ground(spec)
 
 
 def told(spec: AnySystem) -> tuple[Step, ...]:
@@ -130,6 +134,31 @@ def test_towers(name: str) -> None:
     with torch.no_grad():
         pooled = below.get_submodule("pool")(rows.x_ND[None])
     assert shape(steps, "towers.image.pool") == tuple(pooled.shape) and steps[stop].shape == (1, spec.shared)
+
+
+def test_places_and_tokens() -> None:
+    """GLIP's: what goes through the pyramid, and the scores that come out."""
+    spec = tiny_ground(registered("glip-t"))
+    steps, module = told(spec), spec.build().eval()
+    x_NC, grids, _ = seen(spec.policy, spec.encoder)
+    with torch.no_grad():
+        levels = module.levels(Pixels(x_NC, grids))
+        scores = module(Pixels(x_NC, grids), WordsBatch(torch.ones(1, 5, dtype=torch.long), None))
+    places = sum(level.shape[2:].numel() for level in levels)
+    assert spec.maps(spec.policy.cut(*IMAGE).sizes[0]) == tuple(tuple(level.shape[2:]) for level in levels)
+    assert shape(steps, "pyramid") == (places, levels[0].shape[1]) and shape(steps, "align") == (scores.shape[1], "T")
+
+
+def registered(name: str) -> GroundSystem:
+    spec = system(name)
+    assert isinstance(spec, GroundSystem)
+    return spec
+
+
+def test_points_of_a_language_model() -> None:
+    spec = system("vladva-llava-1.5-7b")
+    steps = path(spec, parameters(spec), (336, 336))
+    assert shape(steps, "soft") == (16, 4096) and shape(steps, "point") == (1, 4096)
 
 
 def test_llava() -> None:

@@ -12,7 +12,7 @@ from anyvlm.system import System, VisionSystem
 from anyvlm.tiny import tiny
 from anyvlm.train.loop import trainable
 
-NAMES = ["llava-1.5-7b", "aria", "cogvlm-chat", "clip-vit-b-32", "prolip-b-16", "blip-itm-base-coco", "janus-1.3b"]
+NAMES = ["llava-1.5-7b", "aria", "cogvlm-chat", "clip-vit-b-32", "prolip-b-16", "blip-itm-base-coco", "janus-1.3b", "glip-t"]
 STAGED = ["anyvlm-pocket", "llava-1.5-7b", "cogvlm-chat", "moe-llava-phi2-2.7b-4e", "qwen2-vl-7b-instruct", "flamingo-9b"]
 
 
@@ -56,3 +56,11 @@ def test_a_system_without_stages() -> None:
     assert isinstance(spec, VisionSystem)
     (share,) = shares(spec)
     assert share.path == "" and share.spec is spec.encoder and not share.moves
+
+
+def test_stages_of_an_encoder() -> None:
+    """A probe trains its lesson alone, which stands beside the encoder."""
+    (share,) = shares(system("aim-600m"))
+    assert [(move.stage, move.trained) for move in share.moves] == [("autoregressive", share.count)]
+    (share,) = shares(system("deepmim-vit-b-16"))
+    assert [move.stage for move in share.moves] == ["mask"] and 0 < share.count - share.moves[0].trained < 200 * 768

@@ -14,9 +14,10 @@ from anyvlm.anatomy.phrases import details, has_phrase, numbers, value
 from anyvlm.anatomy.words import facts
 from anyvlm.dual import DualSystem, Tower
 from anyvlm.errors import AnyVLMError
-from anyvlm.match import AnySystem
+from anyvlm.ground import GroundSystem
+from anyvlm.match import AnySystem, MatchSystem
 from anyvlm.spec import Spec
-from anyvlm.system import System
+from anyvlm.system import System, VisionSystem
 
 SAID = {
     "llava-1.5-7b": {
@@ -54,6 +55,20 @@ SAID = {
         "Fusion: contrast": "image and text: softmax over the batch (InfoNCE)",
         "Text encoder: size": "12 layers, 512 wide, 8 heads",
     },
+    "aim-600m": {
+        "Vision encoder: rows from": "the mean of layers 15, 16, … 20",
+        "Training: stage 1, lesson": "every patch from those before it, by a head of 12 layers 2,048 wide",
+        "Training: stage 2, lesson": "1,000 classes, read off a learned query looks at all rows, centred",
+    },
+    "glip-t": {
+        "Picture: becomes": "shorter side to 800 pixels, the longer to at most 1,333, proportions kept",
+        "Fusion: how": "in 6 layers places and tokens read each other, and then their own kind",
+        "Vision encoder: maps": "a pyramid of five maps 256 wide",
+    },
+    "videoclip": {
+        "Fusion: how": "none: towers meet in a space of 768 dimensions, likeness is the product of vectors of any length",
+    },
+    "vladva-llava-1.5-7b": {"Output: points": "the state of the last token, of length 1"},
     "evev2-7b": {
         "Vision encoder: kind": "none: a patch's pixels go straight in",
         "Fusion: experts by kind": "weights of their own for tokens of image: norms, qkv, o, ffn",
@@ -88,14 +103,20 @@ def _parts(system: AnySystem) -> Iterator[Spec]:
             for tower in system.towers.values():
                 yield from filter(None, (tower.encoder, tower.pool, tower.project))
             yield from system.contrasts
-        case _:
+        case GroundSystem():
+            yield from (system.encoder, system.pyramid, system.text, system.fusion, system.head)
+        case MatchSystem():
+            yield from (system.encoder, system.text, system.text.block)
+        case VisionSystem():
             yield system.encoder
+            yield from system.lessons.values()
 
 
 MUTATED = (
     "llava-1.5-7b", "flamingo-9b", "qwen2-vl-7b-instruct", "instructblip-flan-t5-xl", "clip-vit-b-16", "blip-itm-base-coco",
     "aria", "janus-1.3b", "idefics3-8b", "dinov2-small", "kosmos-2", "moe-llava-phi2-2.7b-4e", "smolvlm2-500m",
-    "llava-next-34b",
+    "llava-next-34b", "glip-t", "videoclip", "vladva-llava-1.5-7b", "cappa-vit-b-16", "aim-600m", "videomae-base",
+    "deepmim-vit-b-16", "uniadapter-blip-base-coco", "fc-clip", "mobileclip2-s4", "flip-vit-b-16",
 )  # fmt: skip
 # What is no property of the architecture: where files are, how their tensors are named, which names a system has.
 _ELSEWHERE = ("checkpoints", "tokenizer", "meta.row", "name", "fresh", "reads.tokenizer", "masks.file")
@@ -119,7 +140,7 @@ def _mutants(system: AnySystem) -> Iterator[tuple[str, AnySystem]]:
         for field in fields(spec):
             at = ".".join(filter(None, (path, field.name)))
             old = getattr(spec, field.name)
-            if at.startswith(_ELSEWHERE) or at.endswith(_ELSEWHERE[-2:]):
+            if at.startswith(_ELSEWHERE) or at.endswith(_ELSEWHERE[-2:]) or "layouts" in at.split("."):
                 continue
             choices = list(_literals(get_type_hints(type(spec))[field.name]))
             new: object
