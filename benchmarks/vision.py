@@ -26,7 +26,7 @@ def run() -> list[Result]:
             theirs(pixel_values=pixels.bfloat16())
 
         results.append(
-            compare(f"{name}, batch {PICTURES}, bf16", ours, transformers, unit="pictures/s", work=PICTURES, at_least=1.1)
+            compare(f"{name}, batch {PICTURES}, bf16", ours, transformers, unit="pictures/s", work=PICTURES, at_least=1.25)
         )
     return results
 
