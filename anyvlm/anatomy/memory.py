@@ -111,10 +111,10 @@ def updating(system: AnySystem, stage: Stage, load: Load) -> Memory:
 
 
 def _update(count: int, weights: int, load: Load) -> Memory:
-    """Every gradient is made fp32, and the root of the second moment is taken twice over."""
+    """Every gradient is made fp32; the update itself needs nothing."""
     each = int(BYTES[load.dtype])
     return Memory(
-        weights, each * count + (4 * count if each != 4 else 0), 20 * count, WORKSPACE[load.device], 0, 0,
+        weights, each * count + (4 * count if each != 4 else 0), 12 * count, WORKSPACE[load.device], 0, 0,
         FRAMEWORK[load.device], "update",
     )  # fmt: skip
 

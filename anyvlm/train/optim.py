@@ -33,7 +33,7 @@ class AdamW:
         self, parameters: Mapping[str, nn.Parameter], stage: Stage, betas: tuple[float, float] = (0.9, 0.98)
     ) -> None:
         self.parameters, self.stage, self.betas = dict(parameters), stage, betas
-        self.master = {name: p.detach().float().clone() for name, p in self.parameters.items()}
+        self.master = {name: p.detach().float().clone().contiguous() for name, p in self.parameters.items()}
         self.first = {name: torch.zeros_like(m) for name, m in self.master.items()}
         self.second = {name: torch.zeros_like(m) for name, m in self.master.items()}
         self.lr = {name: _base_rate(stage, name) for name in self.parameters}
@@ -50,17 +50,20 @@ class AdamW:
         norm = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(g))))
         if not math.isfinite(norm):
             raise FloatingPointError(f"the gradient of step {step} is {norm}")
-        factor, (b1, b2) = rate(self.stage, step, steps), self.betas
-        lr = [self.lr[name] * factor for name in names]
-        # All parameters in one call each: on a GPU, launching a kernel per parameter would take longer than the update.
-        torch._foreach_mul_(g, min(1.0, clip / (norm + 1e-6)))
-        torch._foreach_lerp_(m, g, 1 - b1)
-        torch._foreach_mul_(v, b2)
-        torch._foreach_addcmul_(v, g, g, 1 - b2)
-        torch._foreach_mul_(w, [1 - r * self.stage.weight_decay * (x.ndim > 1) for r, x in zip(lr, w, strict=True)])
-        scale = torch._foreach_sqrt(torch._foreach_div(v, 1 - b2 ** (step + 1)))
-        torch._foreach_add_(scale, 1e-8)
-        torch._foreach_addcdiv_(w, m, scale, [-r / (1 - b1 ** (step + 1)) for r in lr])
+        if norm > clip:
+            torch._foreach_mul_(g, clip / (norm + 1e-6))
+        factor, done = rate(self.stage, step, steps), torch.tensor(step + 1.0, device=w[0].device)
+        alike: dict[tuple[float, float], list[int]] = {}
+        for n, name in enumerate(names):
+            decay = self.stage.weight_decay if w[n].ndim > 1 else 0.0
+            alike.setdefault((self.lr[name] * factor, decay), []).append(n)
+        for (lr, decay), places in alike.items():
+            some = [[x[n] for n in places] for x in (w, g, m, v)]
+            # one pass over memory for all parameters of a rate; a GPU launches one kernel for many
+            torch._fused_adamw_(
+                some[0], some[1], some[2], some[3], [], [done] * len(places), amsgrad=False, lr=lr, beta1=self.betas[0],
+                beta2=self.betas[1], weight_decay=decay, eps=1e-8, maximize=False,
+            )  # fmt: skip
         for name, x in zip(names, w, strict=True):
             if (bounds := self.bounds[name]) is not None:
                 x.clamp_(*bounds)
@@ -70,7 +73,8 @@ class AdamW:
         return norm
 
     def _grads(self) -> dict[str, Tensor]:
-        return {name: p.grad.float() for name, p in self.parameters.items() if p.grad is not None}
+        """In fp32, one number after another in memory, as the fused update reads them."""
+        return {name: p.grad.float().contiguous() for name, p in self.parameters.items() if p.grad is not None}
 
     def tensors(self) -> dict[str, Tensor]:
         """All state, by name."""
