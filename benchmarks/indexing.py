@@ -20,6 +20,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from anyvlm.dual import Dual, DualSystem
 from anyvlm.generate.device import place
 from anyvlm.generate.dual import DualModel
+from anyvlm.generate.prepack import prepack
 from anyvlm.registry import system
 from anyvlm.search.build import update
 from anyvlm.search.embedder import Towers
@@ -34,6 +35,7 @@ def run() -> list[Result]:
     assert isinstance(named, DualSystem)
     module = named.build().to(torch.bfloat16).eval()
     assert isinstance(module, Dual)
+    prepack(module)  # as `load` does
     towers = Towers(DualModel(named, module, None, place("cpu", "bf16")), named.name, "0" * 64)
     theirs = CLIPVisionModelWithProjection(CLIPVisionConfig(projection_dim=512, patch_size=32)).to(torch.bfloat16).eval()
     processor = CLIPImageProcessorPil()
