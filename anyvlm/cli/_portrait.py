@@ -15,6 +15,7 @@ from rich.tree import Tree
 from anyvlm.anatomy.parameters import Branch, parameters
 from anyvlm.anatomy.path import Step
 from anyvlm.anatomy.shares import Share, parts
+from anyvlm.catalogue import entry
 from anyvlm.cli._measures import sizes, way
 from anyvlm.cli._words import by, link, place, short, volume
 from anyvlm.dual import DualSystem
@@ -65,6 +66,12 @@ def portrait(console: Console, system: AnySystem, facts: Facts) -> None:
         console.print(_stage(stage, _lesson(system, stage) if isinstance(system, VisionSystem) else ""))
 
 
+def code_of(system: AnySystem) -> str:
+    """Where its authors keep their code, by its row of the catalogue; "" where none is known."""
+    found = entry(system.meta.row)
+    return f"https://github.com/{found.repo}" if found and found.repo else ""
+
+
 def _heading(console: Console, title: str) -> None:
     console.print()
     console.print(Text(title, "bold"))
@@ -78,6 +85,8 @@ def _facts(system: AnySystem, facts: Facts) -> Table:
     rows = [("parameters", _parameters(facts)), ("family", meta.family), ("licence", meta.license)]
     if meta.paper:
         rows.append(("paper", f"{link(meta.paper)} ({meta.year})"))
+    if code := code_of(system):
+        rows.append(("authors' code", code))
     for checkpoint in system.checkpoints:
         rows.append(("weights", place(checkpoint.source) + " (for what the others lack)" * checkpoint.fallback))
     if system.fresh:

@@ -94,6 +94,7 @@ def _object(
 
     `active`: parameters of the language model that one token of text goes through.
     """
+    from anyvlm.cli._portrait import code_of
     from anyvlm.cli._words import link
     from anyvlm.ledger import row
     from anyvlm.spec import to_json
@@ -105,6 +106,7 @@ def _object(
         "family": meta.family,
         "licence": meta.license,
         "paper": link(meta.paper),
+        "code": code_of(system),
         "year": meta.year,
         "parameters": tree.count,
         "active": next((share.active for share in shares if share.path == "lm"), None),
