@@ -44,7 +44,7 @@ def hard_negatives(
 
 def several(a_BE: Tensor, b_BE: Tensor, scale: Tensor, alike_B: Tensor, chunk: int = CHUNK) -> Tensor:
     """InfoNCE with the uniform distribution over all partners as its aim: those with equal numbers (e-CLIP, 2207.00208)."""
-    alike_N = torch.cat(_gather(alike_B)) if shared() else alike_B
+    alike_N = _gather(alike_B) if shared() else alike_B
 
     def line(logits: Tensor, first: int) -> Tensor:
         fits = alike_N[first : first + len(logits), None] == alike_N
@@ -75,7 +75,7 @@ def distilled(
 
     `teachers`: points (B, ...) of both sides by each of them; `sharp`: what their cosines are multiplied by.
     """
-    both = [tuple(torch.cat(_gather(x.float())) if shared() else x.float() for x in pair) for pair in teachers]
+    both = [tuple(_gather(x.float()) if shared() else x.float() for x in pair) for pair in teachers]
 
     def line_of(a: int, b: int) -> Line:
         def line(logits: Tensor, first: int) -> Tensor:
@@ -91,7 +91,7 @@ def _lines(a_BE: Tensor, b_BE: Tensor, scale: Tensor, line: Line, chunk: int, be
     """The mean over all N of the losses of the lines `a` against all of `b`, and of `beside` behind them."""
     a, first = a_BE.float() * scale, dist.get_rank() * len(a_BE) if shared() else 0
     sides = [x.float() for x in (b_BE, beside_BE) if x is not None]
-    b = torch.cat([torch.cat(_gather(x)) if shared() else x for x in sides])
+    b = torch.cat([_gather(x) if shared() else x for x in sides])
 
     def some(a_cE: Tensor, b_NE: Tensor, at: int) -> Tensor:
         return line(a_cE @ b_NE.T, at)
@@ -106,12 +106,25 @@ def _lines(a_BE: Tensor, b_BE: Tensor, scale: Tensor, line: Line, chunk: int, be
     return (total + everyone - total.detach()) / (len(b) // len(sides))
 
 
-def _gather(x: Tensor) -> list[Tensor]:
-    """Of every process; gradients find the way back."""
-    import torch.distributed.nn
+def _gather(x: Tensor) -> Tensor:
+    """The rows of all processes, ours at their place; gradients find the way back."""
+    out: Tensor = _Gather.apply(x)  # type: ignore[no-untyped-call]
+    return out
 
-    parts: list[Tensor] = list(torch.distributed.nn.functional.all_gather(x.contiguous()))
-    return parts
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(_: object, x: Tensor) -> Tensor:
+        parts = [torch.empty_like(x) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, x.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(_: object, grad: Tensor) -> Tensor:
+        """What every process learned of our rows."""
+        grad = grad.contiguous().clone()
+        dist.all_reduce(grad)
+        return grad.chunk(dist.get_world_size())[dist.get_rank()]
 
 
 def _diagonal(logits: Tensor, first: int) -> Tensor:

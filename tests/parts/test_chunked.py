@@ -133,6 +133,8 @@ for kind in KINDS:
     out[kind] = [loss.item(), *(grad.tolist() for grad in grads)]
 if rank == 0:
     open(sys.argv[1], "w").write(json.dumps(out))
+dist.barrier()
+dist.destroy_process_group()
 """
 
 
