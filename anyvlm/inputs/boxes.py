@@ -246,7 +246,8 @@ class _Marks:
     """Ids to text, with "<box>388, 428, 404, 488</box>" in place of the six tokens of a box."""
 
     def __init__(self, tokenizer: Tokenizer, scale: float) -> None:
-        self._tokenizer, self._scale = tokenizer, np.float32(scale)  # theirs divides in single precision
+        # theirs divides by a tensor, which is the product with its reciprocal in single precision
+        self._tokenizer, self._growth = tokenizer, np.float32(1) / np.float32(scale)
         self._plain, self._held = tokenizer.stream(), list[int]()
         self._marks = {tokenizer.find(mark): (kind, *marks) for kind, marks in _MARKS.items() for mark in marks[:1]}
 
@@ -273,7 +274,7 @@ class _Marks:
         held, self._held = self._held, []
         numbers = [self._tokenizer.decode([id]).strip() for id in held[1:-1]]
         if len(numbers) == count and held[-1] == self._tokenizer.find(closing) and all(map(str.isdecimal, numbers)):
-            return _marked(kind, [2 * int(np.float32(number) / self._scale) for number in numbers])
+            return _marked(kind, [2 * int(np.float32(number) * self._growth) for number in numbers])
         return "".join(map(self._plain.push, held))
 
 

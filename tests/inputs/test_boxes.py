@@ -12,7 +12,7 @@ import pytest
 import tokenizers
 import torch
 import transformers as hf
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 from transformers.models.fuyu import processing_fuyu as fuyu
@@ -118,6 +118,7 @@ def grown(ids: list[int], size: tuple[int, int]) -> Growing:
 
 
 @given(places())
+@example(((43, 1274), (0, 0, 0, 1273)))
 def test_fuyu_writes_boxes_and_points(place: tuple[tuple[int, int], tuple[int, int, int, int]]) -> None:
     """The text is the processor's, in pixels of the original; boxes come back within one of its steps."""
     size, xyxy = place
