@@ -231,7 +231,10 @@ class Corners(Boxes):
 
     def stream(self, tokenizer: Tokenizer, size: tuple[int, int]) -> Decoding:
         """Numbers between marks, which plain decoding runs together, are parted and become pixels."""
-        return _Marks(tokenizer, self._shrunk(size))
+        width, height = size
+        # as theirs computes with tensors: whatever is divided by one is multiplied by its reciprocal in single precision
+        sides = (self.most[0] * (_ONE / np.float32(height)), self.most[1] * (_ONE / np.float32(width)), _ONE)
+        return _Marks(tokenizer, _ONE / min(map(np.float32, sides)))
 
     def _shrunk(self, size: tuple[int, int]) -> float:
         width, height = size
@@ -245,9 +248,8 @@ class Corners(Boxes):
 class _Marks:
     """Ids to text, with "<box>388, 428, 404, 488</box>" in place of the six tokens of a box."""
 
-    def __init__(self, tokenizer: Tokenizer, scale: float) -> None:
-        # theirs divides by a tensor, which is the product with its reciprocal in single precision
-        self._tokenizer, self._growth = tokenizer, np.float32(1) / np.float32(scale)
+    def __init__(self, tokenizer: Tokenizer, growth: np.float32) -> None:
+        self._tokenizer, self._growth = tokenizer, growth
         self._plain, self._held = tokenizer.stream(), list[int]()
         self._marks = {tokenizer.find(mark): (kind, *marks) for kind, marks in _MARKS.items() for mark in marks[:1]}
 
@@ -278,6 +280,7 @@ class _Marks:
         return "".join(map(self._plain.push, held))
 
 
+_ONE = np.float32(1)
 _MARKS = {"box": ("<0x00>", "<0x01>", 4), "point": ("<0x02>", "<0x03>", 2)}
 _NUMBER = r"\s*(-?\d+(?:\.\d+)?)\s*"
 _BOX = re.compile("<box>" + ",".join([_NUMBER] * 4) + "</box>")
