@@ -11,25 +11,27 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
 from _harness import Result, report
 from PIL import Image
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
-
-from anyvlm.dual import Dual, DualSystem
-from anyvlm.generate.device import place
-from anyvlm.generate.dual import DualModel
-from anyvlm.generate.prepack import prepack
-from anyvlm.registry import system
-from anyvlm.search.build import update
-from anyvlm.search.embedder import Towers
 
 PICTURES = int(os.environ.get("ANYVLM_BENCH_PICTURES", "2000"))
 BATCH = 32
 
 
 def run() -> list[Result]:
+    # here and not above: every worker process imports this file, and should not import torch with it
+    import torch
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    from anyvlm.dual import Dual, DualSystem
+    from anyvlm.generate.device import place
+    from anyvlm.generate.dual import DualModel
+    from anyvlm.generate.prepack import prepack
+    from anyvlm.registry import system
+    from anyvlm.search.build import update
+    from anyvlm.search.embedder import Towers
+
     torch.manual_seed(0)
     named = system("clip-vit-b-32")
     assert isinstance(named, DualSystem)
