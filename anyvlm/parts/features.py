@@ -12,6 +12,7 @@ from math import prod
 import torch
 from torch import Tensor
 
+from anyvlm.errors import InputError
 from anyvlm.parts.cut import Cut
 from anyvlm.spec import Spec
 
@@ -48,6 +49,20 @@ class Features:
             out.append((grid, self.x_ND[start : start + rows].unflatten(0, (count, -1))))
             start += rows
         return out
+
+
+def square(h: int, w: int, t: int, *, size: int, patch: int) -> Grid:
+    """Patches of t pictures, which must be of `size`. Raises InputError."""
+    if (h, w) != (size, size):
+        raise InputError(f"This encoder takes pictures of {size} x {size} pixels, not {w} x {h}.")
+    return (t, h // patch, w // patch)
+
+
+def whole(h: int, w: int, t: int, *, patch: int) -> Grid:
+    """Patches of t pictures, whose sides must be multiples of one. Raises InputError."""
+    if h % patch or w % patch or not h or not w:
+        raise InputError(f"This encoder takes sides that are multiples of {patch} pixels, not {w} x {h}.")
+    return (t, h // patch, w // patch)
 
 
 def patches(pixels_BCHW: Tensor, patch: int, frames: int = 1) -> Tensor:

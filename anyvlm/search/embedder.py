@@ -77,7 +77,7 @@ class Towers:
 
         waves = [read_signal(self.model, "audio", file) for file in files]
         points = point_signals(self.model, "audio", waves)
-        out: Vectors = (points / points.norm(dim=-1, keepdim=True)).float().cpu().numpy()
+        out: Vectors = self.model.sized(points).float().cpu().numpy()
         return out
 
 

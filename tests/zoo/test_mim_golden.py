@@ -13,7 +13,7 @@ from torch import Tensor
 
 from anyvlm import registry
 from anyvlm.keys import Keys, Layout, Mount, Rule, Transpose, choose, convert, rename
-from anyvlm.parts.catalog.mae import MAE_TIMM
+from anyvlm.parts.catalog.timm import VIT_TIMM
 from anyvlm.parts.catalog.towers import VIT_OPEN
 from anyvlm.parts.deep_features import DeepFeaturesModule
 from anyvlm.parts.lesson import Views
@@ -37,7 +37,7 @@ DECODERS = Keys(
                     theirs=tuple(f"decoder_blocks{n + 1}.{name.removeprefix('blocks.')}" for name in rule.theirs),
                     ours=tuple(f"decoders.{n}.{name}" for name in rule.ours),
                 )
-                for rule in MAE_TIMM.rules
+                for rule in VIT_TIMM.rules
                 if rule.theirs[0].startswith("blocks.")
             ),
             *rename({
@@ -51,15 +51,15 @@ PROJECT = Keys(rules=(Rule(theirs=("proj",), ours=("project.weight",), ops=(Tran
 DEEP = Layout(
     name="deepmim",
     mounts=(
-        Mount(theirs="", ours="encoder.", keys=MAE_TIMM), Mount(theirs="", ours="lesson.", keys=DECODERS),
+        Mount(theirs="", ours="encoder.", keys=VIT_TIMM), Mount(theirs="", ours="lesson.", keys=DECODERS),
         Mount(theirs="visual.", ours="lesson.teacher.", keys=VIT_OPEN), Mount(theirs="visual.", ours="lesson.", keys=PROJECT),
     ),
 )  # fmt: skip
 SHALLOW = Layout(
     name="tinymim",
     mounts=(
-        Mount(theirs="student.", ours="encoder.", keys=MAE_TIMM),
-        Mount(theirs="teacher.", ours="lesson.teacher.", keys=MAE_TIMM),
+        Mount(theirs="student.", ours="encoder.", keys=VIT_TIMM),
+        Mount(theirs="teacher.", ours="lesson.teacher.", keys=VIT_TIMM),
     ),
 )
 

@@ -5,7 +5,8 @@ Sources: facebookresearch/CiT 5caecad `models_citclip.py`, `hfmodels/moco.py`; f
 
 from __future__ import annotations
 
-from anyvlm.keys import Keys, Layout, Mount, Reshape, Rule, rename
+from anyvlm.keys import Keys, Layout, Mount, rename
+from anyvlm.parts.catalog.timm import VIT_TIMM
 from anyvlm.parts.catalog.towers import BERT_HF
 from anyvlm.parts.ffn import MLP
 from anyvlm.parts.norm import LayerNorm
@@ -16,24 +17,6 @@ MOCO_B_16 = ViT(
     keep_cls=True,
 )  # fmt: skip
 """Its places are sines and cosines, which files hold."""
-
-_B = "blocks.{}."
-VIT_TIMM = Keys(
-    rules=(
-        *rename({
-            _B + "norm1.": _B + "norm1.", _B + "norm2.": _B + "norm2.", _B + "attn.qkv.": _B + "attn.qkv.",
-            _B + "attn.proj.": _B + "attn.o.", _B + "mlp.fc1.": _B + "ffn.up.", _B + "mlp.fc2.": _B + "ffn.down.",
-            "patch_embed.proj.bias": "stem.bias", "norm.": "norm.",
-        }),
-        Rule(
-            theirs=("patch_embed.proj.weight",), ours=("stem.weight",),
-            ops=(Reshape(theirs=("width", 3, "patch", "patch"), ours=("width", -1)),),
-        ),
-        Rule(theirs=("cls_token",), ours=("cls",), ops=(Reshape(theirs=(1, 1, "width"), ours=("width",)),)),
-        Rule(theirs=("pos_embed",), ours=("pos",), ops=(Reshape(theirs=(1, -1, "width"), ours=(-1, "width")),)),
-    )
-)  # fmt: skip
-"""timm's VisionTransformer."""
 
 
 def _norm(theirs: str, ours: str) -> dict[str, str]:

@@ -5,7 +5,8 @@ Sources: open_clip `model_configs/EVA*.json`; timm `eva.py`; baaivision/EVA `EVA
 
 from __future__ import annotations
 
-from anyvlm.keys import Fuse, Keys, Layout, Mount, Reshape, Rule, Transpose, rename
+from anyvlm.keys import Fuse, Keys, Layout, Mount, Rule, Transpose, rename
+from anyvlm.parts.catalog.timm import FRONT
 from anyvlm.parts.catalog.towers import TEXT_OPEN
 from anyvlm.parts.ffn import MLP, NormedGLU
 from anyvlm.parts.keyless import Keyless, KeylessLast
@@ -31,12 +32,7 @@ _COMMON = (
         _B + "norm1.": _B + "norm1.", _B + "norm2.": _B + "norm2.", _B + "attn.proj.": _B + "attn.o.",
         _B + "mlp.fc2.": _B + "ffn.down.", "patch_embed.proj.bias": "stem.bias", "norm.": "norm.",
     }),
-    Rule(
-        theirs=("patch_embed.proj.weight",), ours=("stem.weight",),
-        ops=(Reshape(theirs=("width", 3, "patch", "patch"), ours=("width", -1)),),
-    ),
-    Rule(theirs=("cls_token",), ours=("cls",), ops=(Reshape(theirs=(1, 1, "width"), ours=("width",)),)),
-    Rule(theirs=("pos_embed",), ours=("pos",), ops=(Reshape(theirs=(1, -1, "width"), ours=(-1, "width")),)),
+    *FRONT,
 )  # fmt: skip
 EVA_TIMM = Keys(
     rules=(

@@ -7,8 +7,8 @@ repositories, whose remote code is not at hand: the name of the adapter in it is
 from __future__ import annotations
 
 from anyvlm.keys import Fuse, Keys, Layout, Mount, Reshape, Rule, Transpose, rename
-from anyvlm.parts.catalog.cit import VIT_TIMM
 from anyvlm.parts.catalog.clip import CLIP_HF
+from anyvlm.parts.catalog.timm import FRONT, VIT_TIMM
 from anyvlm.parts.catalog.towers import VIT_OPEN
 
 _EYE, _POOL, _B = "towers.image.encoder.", "towers.image.pool.", "blocks.{}."
@@ -37,12 +37,7 @@ EVA_OWN = Keys(
             ops=(Fuse(shares=(1, 1, 1)),),
         ),
         Rule(theirs=(_B + "mlp.w1.", _B + "mlp.w2."), ours=(_B + "ffn.gate_up.",), ops=(Fuse(shares=(1, 1)),)),
-        Rule(
-            theirs=("patch_embed.proj.weight",), ours=("stem.weight",),
-            ops=(Reshape(theirs=("width", 3, "patch", "patch"), ours=("width", -1)),),
-        ),
-        Rule(theirs=("cls_token",), ours=("cls",), ops=(Reshape(theirs=(1, 1, "width"), ours=("width",)),)),
-        Rule(theirs=("pos_embed",), ours=("pos",), ops=(Reshape(theirs=(1, -1, "width"), ours=(-1, "width")),)),
+        *FRONT,
     ),
     ignore=("*rope.freqs_*",),
 )  # fmt: skip

@@ -6,7 +6,8 @@ Sources: facebookresearch/mae `models_mae.py`; OliverRensu/DeepMIM 7bf1e80 `mode
 
 from __future__ import annotations
 
-from anyvlm.keys import Keys, Layout, Mount, Reshape, Rule, rename
+from anyvlm.keys import Layout, Mount
+from anyvlm.parts.catalog.timm import VIT_TIMM
 from anyvlm.parts.ffn import MLP
 from anyvlm.parts.norm import LayerNorm
 from anyvlm.parts.vision.vit import ViT
@@ -18,22 +19,5 @@ MAE_B_16 = ViT(
 MAE_L_16 = MAE_B_16.but(width=1024, depth=24, heads=16, ffn__hidden=4096)
 MAE_S_16 = MAE_B_16.but(width=384, heads=6, ffn__hidden=1536)
 MAE_T_16 = MAE_B_16.but(width=192, heads=6, ffn__hidden=768)
-
-_B = "blocks.{}."
-MAE_TIMM = Keys(
-    rules=(
-        *rename({
-            _B + "attn.qkv.": _B + "attn.qkv.", _B + "attn.proj.": _B + "attn.o.", _B + "norm1.": _B + "norm1.",
-            _B + "norm2.": _B + "norm2.", _B + "mlp.fc1.": _B + "ffn.up.", _B + "mlp.fc2.": _B + "ffn.down.",
-            "patch_embed.proj.bias": "stem.bias", "norm.": "norm.",
-        }),
-        Rule(
-            theirs=("patch_embed.proj.weight",), ours=("stem.weight",),
-            ops=(Reshape(theirs=("width", 3, "patch", "patch"), ours=("width", -1)),),
-        ),
-        Rule(theirs=("cls_token",), ours=("cls",), ops=(Reshape(theirs=(1, 1, "width"), ours=("width",)),)),
-        Rule(theirs=("pos_embed",), ours=("pos",), ops=(Reshape(theirs=(1, -1, "width"), ours=(-1, "width")),)),
-    )
-)  # fmt: skip
-MAE_EYE = (Layout(name="timm", mounts=(Mount(theirs="", ours="", keys=MAE_TIMM),), ignore=("decoder_*", "mask_token*")),)
+MAE_EYE = (Layout(name="timm", mounts=(Mount(theirs="", ours="", keys=VIT_TIMM),), ignore=("decoder_*", "mask_token*")),)
 """Of the encoder in files of pre-training, whose decoders are not read."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from anyvlm.keys import Keys, Layout, Mount, Reshape, Rule, Transpose, rename
 from anyvlm.parts.catalog.clip import CLIP_L_14
+from anyvlm.parts.catalog.timm import FRONT
 from anyvlm.parts.catalog.towers import TEXT_OPEN, clip_text
 from anyvlm.parts.ffn import MLP
 from anyvlm.parts.norm import LayerNorm
@@ -102,19 +103,14 @@ STEMMED_TIMM = Keys(
 )  # fmt: skip
 """timm's vit_base_mci_224."""
 
-VIT_TIMM = Keys(
+_VIT_PRE = Keys(
     rules=(
         *rename({
             "norm_pre.": "norm_pre.", "norm.": "norm.", _V + "norm1.": _V + "norm1.", _V + "norm2.": _V + "norm2.",
             _V + "attn.qkv.": _V + "attn.qkv.", _V + "attn.proj.": _V + "attn.o.", _V + "mlp.fc1.": _V + "ffn.up.",
             _V + "mlp.fc2.": _V + "ffn.down.",
         }),
-        Rule(theirs=("cls_token",), ours=("cls",), ops=(Reshape(theirs=(1, 1, "width"), ours=("width",)),)),
-        Rule(theirs=("pos_embed",), ours=("pos",), ops=(Reshape(theirs=(1, -1, "width"), ours=(-1, "width")),)),
-        Rule(
-            theirs=("patch_embed.proj.weight",), ours=("stem.weight",),
-            ops=(Reshape(theirs=("width", 3, "patch", "patch"), ours=("width", -1)),),
-        ),
+        *FRONT,
     )
 )  # fmt: skip
 """timm's vit_large_patch14_clip_224."""
@@ -136,4 +132,4 @@ def _layouts(eye: Keys, head: str) -> tuple[Layout, ...]:
 
 MCI_LAYOUTS = _layouts(MCI_TIMM, "visual.trunk.head.fc.")
 MCI_B_LAYOUTS = _layouts(STEMMED_TIMM, "visual.trunk.head.")
-MCI_L_LAYOUTS = _layouts(VIT_TIMM, "visual.trunk.head.")
+MCI_L_LAYOUTS = _layouts(_VIT_PRE, "visual.trunk.head.")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from anyvlm.errors import InputError
-from anyvlm.parts.features import Encoder, Features, Grid
+from anyvlm.parts.features import Encoder, Features, Grid, square
 from anyvlm.parts.ffn import GLU, MLP
 from anyvlm.parts.init import normal
 from anyvlm.parts.norm import Norm
@@ -64,9 +64,7 @@ class AimViT(NativeAimViT):
 
     def grid(self, h: int, w: int, t: int = 1) -> Grid:
         """Patches of t pictures, which are of `size`."""
-        if (h, w) != (self.size, self.size):
-            raise InputError(f"This encoder takes pictures of {self.size} x {self.size} pixels, not {w} x {h}.")
-        return (t, h // self.patch, w // self.patch)
+        return square(h, w, t, size=self.size, patch=self.patch)
 
     def build(self) -> nn.Module:
         """The module."""

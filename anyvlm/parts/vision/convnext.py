@@ -13,8 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from anyvlm.errors import InputError
-from anyvlm.parts.features import Encoder, Features, Grid, pictures
+from anyvlm.parts.features import Encoder, Features, Grid, pictures, whole
 from anyvlm.parts.norm import LayerNorm
 
 
@@ -34,9 +33,7 @@ class ConvNeXt(Encoder):
 
     def grid(self, h: int, w: int, t: int = 1) -> Grid:
         """Pictures of whole rows."""
-        if h % self.patch or w % self.patch or not h or not w:
-            raise InputError(f"This encoder takes sides that are multiples of {self.patch} pixels, not {w} x {h}.")
-        return (t, h // self.patch, w // self.patch)
+        return whole(h, w, t, patch=self.patch)
 
     def build(self) -> nn.Module:
         """The module."""

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from anyvlm.errors import InputError
-from anyvlm.parts.features import Encoder, Features, Grid
+from anyvlm.parts.features import Encoder, Features, Grid, square
 from anyvlm.parts.init import normal
 from anyvlm.parts.keyless import Keyless, turns_2d
 
@@ -38,9 +37,7 @@ class EvaViT(Encoder):
 
     def grid(self, h: int, w: int, t: int = 1) -> Grid:
         """Patches of t pictures, which are of `size`."""
-        if (h, w) != (self.size, self.size):
-            raise InputError(f"This encoder takes pictures of {self.size} x {self.size} pixels, not {w} x {h}.")
-        return (t, h // self.patch, w // self.patch)
+        return square(h, w, t, size=self.size, patch=self.patch)
 
     def rows(self, grid: Grid) -> Grid:
         """With the class token kept the rows are a list, no longer a grid."""

@@ -13,8 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from anyvlm.errors import InputError
-from anyvlm.parts.features import Encoder, Features, Grid
+from anyvlm.parts.features import Encoder, Features, Grid, square
 
 MOMENTUM, EPS = 0.1, 1e-5
 """Of all batch norms."""
@@ -36,9 +35,7 @@ class ResNet(Encoder):
 
     def grid(self, h: int, w: int, t: int = 1) -> Grid:
         """Pictures of `size`, since the pool behind has a place for each row."""
-        if (h, w) != (self.size, self.size):
-            raise InputError(f"This encoder takes pictures of {self.size} x {self.size} pixels, not {w} x {h}.")
-        return (t, h // self.patch, w // self.patch)
+        return square(h, w, t, size=self.size, patch=self.patch)
 
     def build(self) -> nn.Module:
         """The module."""
