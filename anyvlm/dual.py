@@ -22,7 +22,7 @@ from anyvlm.inputs.signal import SignalPolicy
 from anyvlm.inputs.text import TextPolicy, WordsBatch
 from anyvlm.parts.chunked import info_nce, sigmoid
 from anyvlm.parts.features import Encoder, Features
-from anyvlm.parts.pool import Map, Pool
+from anyvlm.parts.pool import Map, Pick, Pool
 from anyvlm.parts.text import TextEncoder
 from anyvlm.parts.uncertain import Spread
 from anyvlm.spec import Spec
@@ -220,6 +220,7 @@ class PixelTower(nn.Module):
         self.project = spec.project.build(spec.pool.out(spec.out), shared) if spec.project is not None else None
         spread = spec.spread if isinstance(spec, Tower) else None
         self.spread = spread.build(spec.out, shared) if spread is not None else None
+        self.alone = spec.encoder.alone and spec.pool == Pick(row="first") and spread is None
 
     def look(self, x: Pixels) -> Look:
         """Of all items."""
@@ -231,8 +232,11 @@ class PixelTower(nn.Module):
         return _look(x_BD, groups[0] if len(groups) == 1 else None, self.project, self.spread)
 
     def forward(self, x: Pixels) -> Tensor:
-        """Vectors (B, E) of all items, not normed."""
-        return self.look(x).vector_BE
+        """Vectors (B, E) of all items, not normed; rows that only `look` returns are not computed."""
+        if not self.alone:
+            return self.look(x).vector_BE
+        x_BD: Tensor = self.encoder.first(x.x_NC, x.grids, x.places)
+        return x_BD if self.project is None else torch.as_tensor(self.project(x_BD))
 
 
 class WordTower(nn.Module):

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-import torch
-from transformers import CLIPVisionConfig, CLIPVisionModel, Dinov2Config, Dinov2Model, LlamaConfig, LlamaForCausalLM
+from collections.abc import Callable
 
+import torch
+from transformers import (
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
+    Dinov2Config,
+    Dinov2Model,
+    LlamaConfig,
+    LlamaForCausalLM,
+    SiglipVisionConfig,
+    SiglipVisionModel,
+)
+
+from anyvlm.dual import DualSystem, Tower
 from anyvlm.generate.prepack import prepack
-from anyvlm.parts.catalog.clip import CLIP_B_32
 from anyvlm.parts.catalog.dinov2 import DINOV2_S
 from anyvlm.parts.catalog.llama import SMOLLM2_135M
+from anyvlm.parts.features import patches
 from anyvlm.registry import system
 from anyvlm.seq import causal
-from anyvlm.system import VLM, Batch, System
+from anyvlm.system import VLM, Batch, Pixels, System
 
 torch.manual_seed(0)
+Encode = Callable[[torch.Tensor], torch.Tensor]
 
 
 def ours_lm() -> VLM:
@@ -43,23 +56,43 @@ def prompt(length: int) -> Batch:
     return Batch(ids, zeros, causal(ids[..., None]).pos_PBT, zeros, {})
 
 
-def towers() -> dict[str, tuple[torch.nn.Module, torch.nn.Module, int]]:
-    """name -> (ours, theirs, patch) for pictures of 224 pixels."""
-    pairs = {}
+def encoders() -> dict[str, tuple[Encode, Encode]]:
+    """name -> (ours, theirs): pixels (B, 3, 224, 224) to what each is loaded for: rows of an encoder, points of a pair."""
     small = DINOV2_S.but(size=224)
+    rows = small.build().to(torch.bfloat16).eval()
+    prepack(rows)
     config = Dinov2Config(
         hidden_size=small.width, num_hidden_layers=small.depth, num_attention_heads=small.heads, image_size=224
     )
-    pairs["DINOv2-S/14"] = (small, Dinov2Model(config))
-    clip = CLIP_B_32
-    clip_config = CLIPVisionConfig(
-        hidden_size=clip.width, num_hidden_layers=clip.depth, num_attention_heads=clip.heads, image_size=224,
-        intermediate_size=clip.ffn.hidden, patch_size=clip.patch,
-    )  # fmt: skip
-    pairs["CLIP-B/32"] = (clip, CLIPVisionModel(clip_config))
-    out = {}
-    for name, (spec, theirs) in pairs.items():
-        mine = spec.build().to(torch.bfloat16).eval()
-        prepack(mine)
-        out[name] = (mine, theirs.to(torch.bfloat16).eval(), spec.patch)
-    return out
+    their_rows = Dinov2Model(config).to(torch.bfloat16).eval()
+    clip = CLIPVisionConfig(projection_dim=512, patch_size=32)
+    return {
+        "DINOv2-S/14": (
+            lambda pixels: rows(patches(pixels, small.patch), (small.grid(224, 224),) * len(pixels)).x_ND,
+            lambda pixels: their_rows(pixel_values=pixels.bfloat16()).last_hidden_state,
+        ),
+        "CLIP-B/32": _pair("clip-vit-b-32", CLIPVisionModelWithProjection(clip), "image_embeds"),
+        "SigLIP-B/16": _pair("siglip-vit-b-16-224", SiglipVisionModel(SiglipVisionConfig(patch_size=16)), "pooler_output"),
+    }
+
+
+def _pair(name: str, theirs: torch.nn.Module, out: str) -> tuple[Encode, Encode]:
+    """The picture's tower of a pair, ours as `anyvlm.load` leaves it."""
+    named = system(name)
+    assert isinstance(named, DualSystem)
+    tower = named.towers["image"]
+    assert isinstance(tower, Tower)
+    encoder, module = tower.encoder, named.build().to(torch.bfloat16).eval().towers["image"]
+    prepack(module)
+    theirs = theirs.to(torch.bfloat16).eval()
+
+    def ours(pixels: torch.Tensor) -> torch.Tensor:
+        grids = (encoder.grid(*pixels.shape[2:]),) * len(pixels)
+        found: torch.Tensor = module(Pixels(patches(pixels, encoder.patch), grids))
+        return found
+
+    def their(pixels: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = theirs(pixel_values=pixels.bfloat16())[out]
+        return found
+
+    return ours, their

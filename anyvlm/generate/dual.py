@@ -202,11 +202,14 @@ class DualModel:
     @torch.inference_mode()
     def look_arrays(self, arrays: Sequence[Array], modality: str = "image") -> Look:
         """Vectors of such arrays, and how sure the tower is of each, where it says."""
-        encoder = self._tower(modality).encoder
+        tower = self._tower(modality)
+        encoder = tower.encoder
         grids = [encoder.grid(*array.shape[1:]) for array in arrays]
         order = sorted(range(len(arrays)), key=grids.__getitem__)  # those of one size are computed together
         x_NC = torch.cat([still(torch.from_numpy(arrays[n]), encoder) for n in order]).to(self.place.device)
-        look = self.module.look(modality, Pixels(x_NC, tuple(grids[n] for n in order)))
+        x = Pixels(x_NC, tuple(grids[n] for n in order))
+        # rows are not asked for: without a spread, which reads them, they need not be computed
+        look = Look(self.module.towers[modality](x)) if tower.spread is None else self.module.look(modality, x)
         back = torch.tensor(order, device=look.vector_BE.device).argsort()
         return Look(look.vector_BE[back], spread_BE=None if look.spread_BE is None else look.spread_BE[back])
 

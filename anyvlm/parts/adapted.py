@@ -113,9 +113,9 @@ class AdaptedPreNormBlock(PreNormBlock):
         super().__init__(spec, width)
         self.adapter = spec.adapter.build(width)
 
-    def forward(self, x_BTD: Tensor, added: Tensor | None = None, causal: bool = False) -> Tensor:
+    def forward(self, x_BTD: Tensor, added: Tensor | None = None, causal: bool = False, rows: int | None = None) -> Tensor:
         """As that of `PreNormBlock`."""
-        x = x_BTD + self.attn(self.norm1(x_BTD), added, causal)
+        x = x_BTD[:, :rows] + self.attn(self.norm1(x_BTD), added, causal, rows=rows)
         out: Tensor = x + self.ffn(self.norm2(x)) + self.adapter(x, "image")
         return out
 

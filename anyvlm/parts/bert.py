@@ -107,12 +107,18 @@ class SelfAttention(nn.Module):
         self.heads, self.layer = heads, layer
         self.qkv, self.o = nn.Linear(width, 3 * width, bias=bias), nn.Linear(width, width, bias=bias)
 
-    def forward(self, x: Tensor, added: Tensor | None = None, causal: bool = False, cache: Cache | None = None) -> Tensor:
-        """`added`: to the scores, (B, 1 or H, T, S); `causal`: a row sees those up to its own place."""
+    def forward(
+        self, x: Tensor, added: Tensor | None = None, causal: bool = False, cache: Cache | None = None, rows: int | None = None
+    ) -> Tensor:
+        """`added`: to the scores, (B, 1 or H, T, S); `causal`: a row sees those up to its own place.
+
+        `rows`: so many of the first look, at all; None: every one.
+        """
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         if cache is not None:
             k, v = cache.put(self.layer, k, v)
-        out: Tensor = self.o(attend(q, k, v, added, causal).transpose(1, 2).flatten(2))
+        added = added if added is None else added[..., :rows, :]
+        out: Tensor = self.o(attend(q[:, :, :rows], k, v, added, causal).transpose(1, 2).flatten(2))
         return out
 
 

@@ -114,6 +114,11 @@ class Encoder(Spec):
         """Grid of the rows it returns for a grid of patches."""
         return grid
 
+    @property
+    def alone(self) -> bool:
+        """Its module gives the first row of every item alone, for less work: `first(x_NC, grids, places_N) -> (B, width)`."""
+        return False
+
     def cut(self, array: Tensor) -> Tensor:
         """The patches (n, C) of one array (channels, h, w), which stands still for as long as a patch lasts."""
         return patches(array.expand(self.frames, -1, -1, -1), self.patch, self.frames)

@@ -45,13 +45,16 @@ class PreNormBlock(nn.Module):
         if spec.layer_scale:
             self.scale1, self.scale2 = nn.Parameter(torch.ones(width)), nn.Parameter(torch.ones(width))
 
-    def forward(self, x_BTD: Tensor, added: Tensor | None = None, causal: bool = False) -> Tensor:
-        """`added`: to the scores, (B, 1 or H, T, T); `causal`: a row sees those up to its own place."""
-        x = x_BTD
+    def forward(self, x_BTD: Tensor, added: Tensor | None = None, causal: bool = False, rows: int | None = None) -> Tensor:
+        """`added`: to the scores, (B, 1 or H, T, T); `causal`: a row sees those up to its own place.
+
+        `rows`: so many of the first come out, having seen all; None: every one.
+        """
+        x, seen = x_BTD[:, :rows], self.attn(self.norm1(x_BTD), added, causal, rows=rows)
         if self.layer_scale:
-            x = torch.addcmul(x, self.scale1, self.attn(self.norm1(x), added, causal))
+            x = torch.addcmul(x, self.scale1, seen)
             return torch.addcmul(x, self.scale2, self.ffn(self.norm2(x)))
-        x = x + self.attn(self.norm1(x), added, causal)
+        x = x + seen
         out: Tensor = x + self.ffn(self.norm2(x))
         return out
 
@@ -68,8 +71,8 @@ class NormLast(PreNorm):
 class NormLastBlock(PreNormBlock):
     """The same parameters."""
 
-    def forward(self, x_BTD: Tensor, added: Tensor | None = None, causal: bool = False) -> Tensor:
+    def forward(self, x_BTD: Tensor, added: Tensor | None = None, causal: bool = False, rows: int | None = None) -> Tensor:
         """As that of `PreNormBlock`."""
-        x = x_BTD + self.norm1(self.attn(x_BTD, added, causal))
+        x = x_BTD[:, :rows] + self.norm1(self.attn(x_BTD, added, causal, rows=rows))
         out: Tensor = x + self.norm2(self.ffn(x))
         return out

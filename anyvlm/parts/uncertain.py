@@ -23,6 +23,11 @@ from anyvlm.spec import Spec
 class UncertainViT(ViT):
     """A ViT whose rows are the class token, the token of uncertainty, then the patches; all normed, the first a second time."""
 
+    @property
+    def alone(self) -> bool:
+        """No: how sure it is lies in other rows."""
+        return False
+
     def rows(self, grid: Grid) -> Grid:
         """A list."""
         return (grid[0], 1, grid[1] * grid[2] + 2)
@@ -40,7 +45,7 @@ class UncertainViTEncoder(ViTEncoder):
         self.unc = normal(spec.width, std=spec.width**-0.5)
         self.pos = normal((spec.size // spec.patch) ** 2 + 2, spec.width, std=spec.width**-0.5)
 
-    def _run(self, x_BnC: Tensor, grid: Grid, places_N: Tensor | None = None) -> Tensor:
+    def _run(self, x_BnC: Tensor, grid: Grid, places_N: Tensor | None = None, rows: int | None = None) -> Tensor:
         if places_N is not None:
             raise InputError("Patches of an encoder that says how sure it is cannot be left out.")
         x = self.stem(x_BnC.to(self.pos.dtype))

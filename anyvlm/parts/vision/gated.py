@@ -39,11 +39,11 @@ class GatedViTEncoder(ViTEncoder):
         layers = range(max(0, spec.depth - spec.gated), spec.depth)
         self.gates = nn.ModuleDict({str(layer): GatedBlock(spec) for layer in layers})
 
-    def through(self, layer: int, x_BnD: Tensor) -> Tensor:
+    def through(self, layer: int, x_BnD: Tensor, rows: int | None = None) -> Tensor:
         """The rows after the gated block, if there is one, and the block."""
         if (name := str(layer)) in self.gates:
             x_BnD = self.gates[name](x_BnD)
-        return super().through(layer, x_BnD)
+        return super().through(layer, x_BnD, rows)
 
 
 class GatedBlock(nn.Module):

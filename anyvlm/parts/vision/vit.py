@@ -6,6 +6,7 @@ Shape letters: N rows of all items, C values per patch, B items, n tokens per it
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -72,6 +73,11 @@ class ViT(Encoder):
         t, h, w = grid
         return (t, 1, h * w + self.keep_cls - self.skip) if self.keep_cls or self.skip else grid
 
+    @property
+    def alone(self) -> bool:
+        """It has a class token that is the last block's."""
+        return self.cls and self.keep_cls and not self.layers and not self.skip
+
     def build(self) -> ViTEncoder:
         """The module."""
         return ViTEncoder(self)
@@ -109,19 +115,28 @@ class ViTEncoder(nn.Module):
 
         places_N: of every patch its place in a whole picture, where some were left out; `grids` then count what is left.
         """
-        outs, start = [], 0
-        for grid, x_BnC in Features(x_NC, grids).groups():
-            stop = start + x_BnC.shape[0] * x_BnC.shape[1]
-            outs.append(self._run(x_BnC, grid, None if places_N is None else places_N[start:stop]).flatten(0, 1))
-            start = stop
+        outs = [x_BRD.flatten(0, 1) for x_BRD in self._each(x_NC, grids, places_N)]
         return Features(outs[0] if len(outs) == 1 else torch.cat(outs), tuple(map(self.spec.rows, grids)))
 
-    def _run(self, x_BnC: Tensor, grid: Grid, places_N: Tensor | None = None) -> Tensor:
+    def first(self, x_NC: Tensor, grids: tuple[Grid, ...], places_N: Tensor | None = None) -> Tensor:
+        """The first row (B, D) of what `forward` returns for every item, where `spec.alone`: the last block has no others."""
+        return torch.cat([x_BRD[:, 0] for x_BRD in self._each(x_NC, grids, places_N, rows=1)])
+
+    def _each(
+        self, x_NC: Tensor, grids: tuple[Grid, ...], places_N: Tensor | None, rows: int | None = None
+    ) -> Iterator[Tensor]:
+        start = 0
+        for grid, x_BnC in Features(x_NC, grids).groups():
+            stop = start + x_BnC.shape[0] * x_BnC.shape[1]
+            yield self._run(x_BnC, grid, None if places_N is None else places_N[start:stop], rows)
+            start = stop
+
+    def _run(self, x_BnC: Tensor, grid: Grid, places_N: Tensor | None = None, rows: int | None = None) -> Tensor:
         """One batch of equal grids: (B, n, C) -> (B, rows, out). Frames of one item do not see each other."""
         spec, x = self.spec, self.begin(x_BnC, grid, places_N)
         states = [x]
         for layer in range(spec.runs):
-            x = self.through(layer, x)
+            x = self.through(layer, x, rows if layer == spec.runs - 1 else None)
             states.append(x)
         if spec.layers:
             x = torch.cat([states[layer if layer >= 0 else spec.depth + 1 + layer] for layer in spec.layers], -1)
@@ -148,9 +163,9 @@ class ViTEncoder(nn.Module):
             x = self.norm_pre(x)
         return x
 
-    def through(self, layer: int, x_BnD: Tensor) -> Tensor:
-        """The rows after a block."""
-        out: Tensor = self.blocks[layer](x_BnD)
+    def through(self, layer: int, x_BnD: Tensor, rows: int | None = None) -> Tensor:
+        """The rows after a block; `rows`: so many of the first alone."""
+        out: Tensor = self.blocks[layer](x_BnD, rows=rows)
         return out
 
     def positions(self, h: int, w: int) -> Tensor:
