@@ -235,7 +235,7 @@ class PixelTower(nn.Module):
         """Vectors (B, E) of all items, not normed; rows that only `look` returns are not computed."""
         if not self.alone:
             return self.look(x).vector_BE
-        x_BD: Tensor = self.encoder.first(x.x_NC, x.grids, x.places)
+        x_BD: Tensor = self.encoder.first(x.x_NC, x.grids, x.places)  # type: ignore[operator]
         return x_BD if self.project is None else torch.as_tensor(self.project(x_BD))
 
 

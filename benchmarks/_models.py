@@ -68,7 +68,7 @@ def encoders() -> dict[str, tuple[Encode, Encode]]:
     clip = CLIPVisionConfig(projection_dim=512, patch_size=32)
     return {
         "DINOv2-S/14": (
-            lambda pixels: rows(patches(pixels, small.patch), (small.grid(224, 224),) * len(pixels)).x_ND,
+            lambda pixels: rows(patches(pixels.bfloat16(), small.patch), (small.grid(224, 224),) * len(pixels)).x_ND,
             lambda pixels: their_rows(pixel_values=pixels.bfloat16()).last_hidden_state,
         ),
         "CLIP-B/32": _pair("clip-vit-b-32", CLIPVisionModelWithProjection(clip), "image_embeds"),
@@ -88,7 +88,7 @@ def _pair(name: str, theirs: torch.nn.Module, out: str) -> tuple[Encode, Encode]
 
     def ours(pixels: torch.Tensor) -> torch.Tensor:
         grids = (encoder.grid(*pixels.shape[2:]),) * len(pixels)
-        found: torch.Tensor = module(Pixels(patches(pixels, encoder.patch), grids))
+        found: torch.Tensor = module(Pixels(patches(pixels.bfloat16(), encoder.patch), grids))
         return found
 
     def their(pixels: torch.Tensor) -> torch.Tensor:

@@ -206,7 +206,8 @@ class DualModel:
         encoder = tower.encoder
         grids = [encoder.grid(*array.shape[1:]) for array in arrays]
         order = sorted(range(len(arrays)), key=grids.__getitem__)  # those of one size are computed together
-        x_NC = torch.cat([still(torch.from_numpy(arrays[n]), encoder) for n in order]).to(self.place.device)
+        pixels = (torch.from_numpy(arrays[n]).to(self.place.dtype) for n in order)
+        x_NC = torch.cat([still(one, encoder) for one in pixels]).to(self.place.device)
         x = Pixels(x_NC, tuple(grids[n] for n in order))
         # rows are not asked for: without a spread, which reads them, they need not be computed
         look = Look(self.module.towers[modality](x)) if tower.spread is None else self.module.look(modality, x)

@@ -13,7 +13,7 @@ from anyvlm.parts.act import ACTS
 from anyvlm.parts.experts import GLUExperts, MLPExperts
 from anyvlm.parts.ffn import GLUModule, MLPModule, gated
 from anyvlm.parts.language import LM
-from anyvlm.parts.packed import FUSED, Packed, PackedGate, able, packable
+from anyvlm.parts.packed import FUSED, QUICK, Packed, PackedGate, able, packable
 from anyvlm.parts.packed_experts import PackedExperts
 
 
@@ -28,6 +28,10 @@ def prepack(module: nn.Module) -> int:
         match ffn:
             case MLPModule() if packable(ffn.up) and ffn.spec.act in FUSED:
                 ffn.up, ffn.mid = Packed(ffn.up, ffn.spec.act), _same
+                _trim()
+            case MLPModule() if packable(ffn.up) and packable(ffn.down) and ffn.spec.act == "quick_gelu":
+                ffn.up, ffn.mid = Packed(ffn.up, "silu", before=QUICK), _same
+                ffn.down = Packed(ffn.down, after=1 / QUICK)
                 _trim()
             case GLUModule() if packable(ffn.gate_up) and ffn.spec.act in FUSED:
                 ffn.gate_up, ffn.mid = PackedGate(ffn.gate_up, ffn.spec.act), _same

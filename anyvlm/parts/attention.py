@@ -5,6 +5,7 @@ Shape letters: B batch, H heads, G key/value heads, T queries, S keys, h head wi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 import torch
@@ -27,7 +28,7 @@ def attend(
         factor = q_BHTh.shape[-1] ** -0.5 if scale is None else scale
         if q_BHTh.requires_grad:
             return products(q_BHTh, k_BGSh, v_BGSh, added, causal, factor)
-        if _piecewise(q_BHTh, k_BGSh, causal):
+        if piecewise(q_BHTh, k_BGSh, causal):
             return pieces(q_BHTh, k_BGSh, v_BGSh, added, causal, factor)
     shared = q_BHTh.shape[1] != k_BGSh.shape[1]
     return F.scaled_dot_product_attention(
@@ -52,7 +53,7 @@ def pieces(q: Tensor, k: Tensor, v: Tensor, added: Tensor | None, causal: bool, 
 
     In bf16 on a CPU without AMX 1.3 to 2 times as fast as torch's kernel (benchmarks/vision.py). All keys of a head are moved
     by their mean, which moves all scores of a query alike and its shares not at all (SageAttention, 2410.02367): scores near 0
-    are rounded less, so that the error is the fused kernel's, which keeps them in single precision.
+    are rounded less. Points of the pocket pair are as near those of fp32 as with the fused kernel, which keeps scores in it.
     """
     (B, H, T, h), S = q.shape, k.shape[2]
     k = k - k[:, :, ::8].mean(2, keepdim=True)  # of every eighth: near enough
@@ -60,16 +61,18 @@ def pieces(q: Tensor, k: Tensor, v: Tensor, added: Tensor | None, causal: bool, 
     if causal:
         added = _later(T, S, q) if added is None else added + _later(T, S, q)
     on_nTS = q.new_zeros(1).expand(B * H, T, S) if added is None else added.expand(B, H, T, S).flatten(0, 1)
-    out, step = torch.empty_like(q_nTh), max(1, PIECE // (T * S * q.element_size()))
+    beta, out, step = int(added is not None), torch.empty_like(q_nTh), max(1, PIECE // (T * S * q.element_size()))
     for start in range(0, B * H, step):
         some = slice(start, start + step)
-        shares = torch.baddbmm(on_nTS[some], q_nTh[some], k_nSh[some].transpose(1, 2), alpha=scale).softmax(-1)
+        scores = torch.baddbmm(on_nTS[some], q_nTh[some], k_nSh[some].transpose(1, 2), beta=beta, alpha=scale)
+        # torch's softmax of short lines is faster in single precision
+        shares = scores.softmax(-1, dtype=torch.float32).to(q.dtype) if S < 128 else scores.softmax(-1)
         torch.bmm(shares, v_nSh[some], out=out[some])
     return out.view(B, H, T, h)
 
 
-def _piecewise(q: Tensor, k: Tensor, causal: bool) -> bool:
-    """`pieces` is faster: measured on two cores of Zen 4 from 12 to 2,048 rows. torch's kernel omits scores of later keys."""
+def piecewise(q: Tensor, k: Tensor, causal: bool) -> bool:
+    """`pieces` is faster: measured on two cores of Zen 4 from 16 to 2,048 rows. torch's kernel omits scores of later keys."""
     (B, H, T, _), (_, G, S, _) = q.shape, k.shape
     sizes = T >= 16 and B * H * T * S >= 1 << 16 and T * S <= 1 << 23 and not (causal and S > 1024)
     return sizes and H == G and q.dtype == torch.bfloat16 and _without_amx()
@@ -78,7 +81,7 @@ def _piecewise(q: Tensor, k: Tensor, causal: bool) -> bool:
 @cache
 def _without_amx() -> bool:
     """The CPU multiplies in bf16 but has no AMX, which torch's fused kernel is written for."""
-    able = getattr(torch.cpu, "get_capabilities", dict)()  # of torch 2.11 and later
+    able: Mapping[str, object] = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return bool(able.get("avx512_bf16")) and not able.get("amx_bf16")
 
 

@@ -37,12 +37,15 @@ class ExtraKeyAttention(SelfAttention):
         super().__init__(width, heads, layer)
         self.k, self.v = normal(width, std=width**-0.5), normal(width, std=width**-0.5)
 
-    def forward(self, x: Tensor, added: Tensor | None = None, causal: bool = False, cache: Cache | None = None) -> Tensor:
-        """Without a cache and without `causal`: the learned key has no place."""
+    def forward(
+        self, x: Tensor, added: Tensor | None = None, causal: bool = False, cache: Cache | None = None, rows: int | None = None
+    ) -> Tensor:
+        """As that of `SelfAttention`, without a cache and without `causal`: the learned key has no place."""
         assert cache is None and not causal
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        k, v = (torch.cat([rows, self._spread(own, len(x))], 2) for rows, own in ((k, self.k), (v, self.v)))
-        out: Tensor = self.o(attend(q, k, v, None if added is None else F.pad(added, (0, 1))).transpose(1, 2).flatten(2))
+        k, v = (torch.cat([theirs, self._spread(own, len(x))], 2) for theirs, own in ((k, self.k), (v, self.v)))
+        seen = None if added is None else F.pad(added[..., :rows, :], (0, 1))
+        out: Tensor = self.o(attend(q[:, :, :rows], k, v, seen).transpose(1, 2).flatten(2))
         return out
 
     def _spread(self, own_D: Tensor, items: int) -> Tensor:

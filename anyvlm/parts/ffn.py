@@ -34,7 +34,7 @@ class MLPModule(nn.Module):
         self.spec = spec
         self.mid: Callable[[Tensor], Tensor] = ACTS[spec.act]
         self.up: nn.Module = nn.Linear(width, spec.hidden, bias=spec.bias)
-        self.down = nn.Linear(spec.hidden, width, bias=spec.bias)
+        self.down: nn.Module = nn.Linear(spec.hidden, width, bias=spec.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Rows of `width` to rows of `width`."""

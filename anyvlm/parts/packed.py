@@ -38,24 +38,36 @@ FUSED: dict[str, tuple[str, str]] = {
 """Activations that oneDNN computes on the product before it is rounded to bf16: its name and variant."""
 
 
+QUICK = 1.702
+"""QuickGELU, x * sigmoid(1.702 x), is oneDNN's swish of 1.702 x by 1.702."""
+
+
 class Packed(nn.Module):
-    """`linear` and, by name, an activation on it. Its state_dict is that of the plain layer; it has no parameters."""
+    """`linear` and, by name, an activation on it. Its state_dict is that of the plain layer; it has no parameters.
+
+    `before`: rows are multiplied with it, and the bias, so that the activation is of so many times the product; `after`: the
+    product is multiplied with it, and the bias is not.
+    """
 
     bias: Tensor | None
 
-    def __init__(self, linear: nn.Linear, act: str | None = None) -> None:
+    def __init__(self, linear: nn.Linear, act: str | None = None, before: float = 1.0, after: float = 1.0) -> None:
         super().__init__()
+        self.before, self.after = before, after
         self.in_features, self.out_features = linear.in_features, linear.out_features
         self.packed = _pack(linear.weight)  # no buffer: nothing may move or cast it
         self.register_buffer("bias", None if linear.bias is None else linear.bias.detach())
+        self._bias = self.bias if self.bias is None or before == after else self.bias * (before / after)
         self._act = FUSED[act] if act else ("none", "")
         self._op = torch.ops.mkldnn._linear_pointwise.default
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) -> (..., out)."""
         act, variant = self._act
-        out: Tensor = self._op(x, self.packed, self.bias, act, [], variant)
-        return out
+        if self.before != 1:
+            x = x * self.before
+        out: Tensor = self._op(x, self.packed, self._bias, act, [], variant)
+        return out if self.after == 1 else out.mul_(self.after)
 
     def dense(self) -> Tensor:
         """The plain weight (out, in), a copy."""

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 import transformers as hf
+from torch.utils.flop_counter import FlopCounterMode
 
 from anyvlm.inputs.policy import HALF, ImagePolicy, preprocessor_from_policy
+from anyvlm.parts.catalog.clip import CLIP_B_32
 from anyvlm.parts.vision.vit import ViT
 from anyvlm.weights.load import find, load_module
 from tests.parity import gap, pixels, record, saved, stirred
@@ -77,3 +79,22 @@ def test_dinov2_at_other_sizes(size: tuple[int, int], tmp_path: Path) -> None:
         worst = gap(ours(x.x_NC, x.grids).x_ND, wanted.flatten(0, 1))
     assert worst <= 1e-5, worst
     record("parity", "family:dinov2", worst)
+
+
+@pytest.mark.parametrize("changes", [{}, {"layer_scale": True}, {"norm_last": True}, {"post_norm": False}], ids=str)
+@torch.no_grad()
+def test_the_first_row_alone(changes: dict[str, bool]) -> None:
+    """As among all rows; the last block has no others, which is most of its work."""
+    spec = CLIP_B_32.but(width=32, depth=3, heads=4, ffn__hidden=48, size=96, keep_cls=True, **changes)
+    assert spec.alone and not spec.but(keep_cls=False).alone and not spec.but(layers=(-1,)).alone and not spec.but(skip=1).alone
+    encoder = stirred(spec.build())
+    x = pixels(torch.randn(3, 3, 96, 96), 32)
+    rows = encoder(x.x_NC, x.grids)
+    assert gap(encoder.first(x.x_NC, x.grids), torch.stack([item[0] for item in rows.items()])) <= 1e-6
+    with FlopCounterMode(display=False) as every:
+        encoder(x.x_NC, x.grids)
+    with FlopCounterMode(display=False) as one:
+        encoder.first(x.x_NC, x.grids)
+    rest = 9  # rows: the map of what they saw (the fused kernel is not counted), their feed-forward layer
+    saved_by_picture = rest * (2 * 32 * 32 + 4 * 32 * 48)
+    assert every.get_total_flops() - one.get_total_flops() == 3 * saved_by_picture

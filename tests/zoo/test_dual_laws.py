@@ -127,6 +127,15 @@ def test_together_is_alone(name: str) -> None:
         close(ours.scores(pictures(), TEXTS[:1]).probability, fit.probability[:, :1])
 
 
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_vectors_are_the_same_without_the_rows_that_nobody_asked_for(name: str) -> None:
+    ours = built(name)
+    sides = read(ours)
+    for sense, tower in ours.module.towers.items():
+        close(tower(sides[sense]), ours.module.look(sense, sides[sense]).vector_BE)
+
+
 def reference(contrast: torch.nn.Module, first: Look, second: Look) -> Tensor:
     if isinstance(contrast, ViewsModule):
         views = torch.cat([F.normalize(contrast.head(look.pooled_BD), dim=-1) for look in (first, second)])

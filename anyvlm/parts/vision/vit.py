@@ -142,8 +142,8 @@ class ViTEncoder(nn.Module):
             x = torch.cat([states[layer if layer >= 0 else spec.depth + 1 + layer] for layer in spec.layers], -1)
         elif spec.post_norm:
             x = self.norm(x)
-        rows: Tensor = x[:, int(spec.cls and not spec.keep_cls) + spec.skip :]
-        return rows.reshape(len(x_BnC), -1, spec.out)
+        kept: Tensor = x[:, int(spec.cls and not spec.keep_cls) + spec.skip :]
+        return kept.reshape(len(x_BnC), -1, spec.out)
 
     def begin(self, x_BnC: Tensor, grid: Grid, places_N: Tensor | None = None) -> Tensor:
         """What the first block reads of a batch of equal grids: (B * t, class token and h * w patches, D)."""
