@@ -12,6 +12,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
+REST = 0.02
+"""Seconds before each run: OpenMP's threads go on spinning for a while after the other side, and would take a core from it."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -35,6 +38,7 @@ def compare(
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
         for side, run in zip(times, (ours, theirs), strict=True):
+            time.sleep(REST)
             begin = time.perf_counter()
             run()
             side.append(time.perf_counter() - begin)

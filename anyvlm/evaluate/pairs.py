@@ -141,7 +141,7 @@ def _embedded(
             broken[pair.key] = each.error
             continue
         some.append(pair)
-        arrays.append(each.arrays[0])
+        arrays.append(each.array)
         if len(some) == batch:
             yield some, embedder.pictures(arrays)
             some, arrays = [], []

@@ -80,13 +80,13 @@ def _images(
     policy, known = model.image_policy, frozenset(journal.known) if journal else frozenset()
     stream = decoded((item.content for item in items), policy, workers=workers, known=known)
     for some in iter(lambda: list(islice(stream, batch)), []):
-        arrays = [each.arrays[0] for each in some if each.arrays]
+        arrays = [each.array for each in some if each.parts]
         made = _pointed(model, arrays)
         for each in some:
             item = Item("image", each.path)
             if each.error:
                 yield Entry(item, error=each.error)
-            elif each.arrays:
+            elif each.parts:
                 point, unsure = next(made)
                 yield _noted(journal, Entry(item, point, each.digest, unsure=unsure))
             else:

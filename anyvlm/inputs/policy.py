@@ -7,7 +7,7 @@ normalisation. Readers and writers of ``preprocessor_config.json`` stand at the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor
 from typing import Literal, TypeAlias
@@ -39,6 +39,21 @@ _LARGE = 64_000_000  # pixels of a resized picture beyond which only what a crop
 _ROWS = 128  # of a padded square held at a time
 
 
+@dataclass(frozen=True)
+class Levels:
+    """An array before its values, a quarter of their size: bytes (3, h, w), and (3, 256) what a channel's byte stands for."""
+
+    bytes_3hw: npt.NDArray[np.uint8]
+    table: npt.NDArray[np.float32]
+
+    def values(self) -> Array:
+        """The array (3, h, w)."""
+        out = np.empty(self.bytes_3hw.shape, np.float32)
+        for channel, levels in enumerate(self.bytes_3hw):
+            np.take(self.table[channel], levels, out=out[channel], mode="clip")  # other modes check places and copy
+        return out
+
+
 class Policy(Spec):
     """Contract of policies: a picture -> the pixel arrays that the encoder reads, and their sizes without the picture."""
 
@@ -49,6 +64,10 @@ class Policy(Spec):
     def arrays(self, image: Image.Image) -> list[Array]:
         """The arrays of an upright RGB picture (`read_image`), of the sizes and in the order that `cut` tells."""
         raise NotImplementedError
+
+    def parts(self, image: Image.Image) -> Sequence[Array | Levels]:
+        """The same arrays as small as they can be said, for another process to send: `whole` makes arrays of them."""
+        return self.arrays(image)
 
     def of_frames(self, count: int) -> Policy:
         """The policy for each of so many frames of a video."""
@@ -111,8 +130,16 @@ class ImagePolicy(Policy):
         """One array."""
         return [self.apply(image)]
 
+    def parts(self, image: Image.Image) -> Sequence[Array | Levels]:
+        """One array's levels."""
+        return [self.levels(image)]
+
     def apply(self, image: Image.Image) -> Array:
         """Pixels (3, height, width), float32, of an upright RGB picture (`read_image`)."""
+        return self.levels(image).values()
+
+    def levels(self, image: Image.Image) -> Levels:
+        """The same before a channel's 256 values are filled in."""
         height, width = self._resized(*image.size)
         if self.fit == "pad":
             image = self._squeezed(image, width)
@@ -124,12 +151,14 @@ class ImagePolicy(Policy):
             pixels = _centre(pixels, self.size, self.middle)
         if self.fit == "corner":
             pixels = self._cornered(pixels)
-        return self.values(pixels)
+        return self._levels(pixels)
 
     def values(self, pixels: npt.NDArray[np.uint8]) -> Array:
         """(h, w, 3) bytes -> (3, h, w), rescaled and normalised. A channel has only 256 values: each is computed once."""
-        table = self._table()
-        return np.stack([table[channel][pixels[:, :, channel]] for channel in range(3)])
+        return self._levels(pixels).values()
+
+    def _levels(self, pixels: npt.NDArray[np.uint8]) -> Levels:
+        return Levels(np.ascontiguousarray(pixels.transpose(2, 0, 1)), self._table())
 
     def resized(self, image: Image.Image, width: int, height: int, box: Box | None = None) -> Image.Image:
         """The picture, or what lies in a box of it, at another size, with the policy's filter."""
@@ -196,6 +225,11 @@ class ImagePolicy(Policy):
         return (values - mean) / std
 
 
+def whole(part: Array | Levels) -> Array:
+    """The array."""
+    return part.values() if isinstance(part, Levels) else part
+
+
 def _up(length: int, multiple: int) -> int:
     return -(-length // multiple) * multiple
 
@@ -211,7 +245,7 @@ def _centre(pixels: npt.NDArray[np.uint8], size: tuple[int, int], middle: str) -
             pixels = np.pad(pixels, gap)
         left = pixels.shape[axis] - side
         start = left // 2 if middle == "floor" else round(left / 2)  # Python, too, rounds a half to the even side
-        pixels = pixels.take(range(start, start + side), axis) if axis else pixels[start : start + side]
+        pixels = pixels[:, start : start + side] if axis else pixels[start : start + side]
     return pixels
 
 

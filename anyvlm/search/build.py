@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from anyvlm.errors import InputError
-from anyvlm.inputs.decode import AHEAD, Decoded, decoded, workers_for
+from anyvlm.inputs.decode import AHEAD, GROUP, Decoded, decoded, workers_for
 from anyvlm.search.embedder import Embedder, Vectors
 from anyvlm.search.store import Entry, Facts, Stamp, Store
 
@@ -129,7 +129,7 @@ def _commit(
             first[one.digest] = one
     vectors: Vectors | Sequence[Vectors] = ()
     if first:
-        vectors = embedder.pictures([one.arrays[0] for one in first.values()])
+        vectors = embedder.pictures([one.array for one in first.values()])
     store.add(entries, dict(zip(first, vectors, strict=True)), broken)
     report.embedded += len(first)
     report.known += len(entries) - len(first)
@@ -156,7 +156,7 @@ def _sturdy(paths: list[str], embedder: Embedder, workers: int) -> Iterator[Deco
                 at += 1
             return
         except BrokenProcessPool:
-            suspects = paths[at : at + AHEAD * workers + 1]
+            suspects = paths[at : at + AHEAD * workers + GROUP]
         for path in suspects:
             try:
                 yield from decoded([path], embedder.policy, workers=1)
