@@ -65,13 +65,14 @@ def encoders() -> dict[str, tuple[Encode, Encode]]:
         hidden_size=small.width, num_hidden_layers=small.depth, num_attention_heads=small.heads, image_size=224
     )
     their_rows = Dinov2Model(config).to(torch.bfloat16).eval()
-    clip = CLIPVisionConfig(projection_dim=512, patch_size=32)
+    clip, finer = (CLIPVisionConfig(projection_dim=512, patch_size=patch) for patch in (32, 16))
     return {
         "DINOv2-S/14": (
             lambda pixels: rows(patches(pixels.bfloat16(), small.patch), (small.grid(224, 224),) * len(pixels)).x_ND,
             lambda pixels: their_rows(pixel_values=pixels.bfloat16()).last_hidden_state,
         ),
         "CLIP-B/32": _pair("clip-vit-b-32", CLIPVisionModelWithProjection(clip), "image_embeds"),
+        "CLIP-B/16": _pair("clip-vit-b-16", CLIPVisionModelWithProjection(finer), "image_embeds"),
         "SigLIP-B/16": _pair("siglip-vit-b-16-224", SiglipVisionModel(SiglipVisionConfig(patch_size=16)), "pooler_output"),
     }
 
