@@ -60,7 +60,9 @@ def pieces(q: Tensor, k: Tensor, v: Tensor, added: Tensor | None, causal: bool, 
     q_nTh, k_nSh, v_nSh = (x.reshape(B * H, -1, h) for x in (q, k, v))
     if causal:
         added = _later(T, S, q) if added is None else added + _later(T, S, q)
-    on_nTS = q.new_zeros(1).expand(B * H, T, S) if added is None else added.expand(B, H, T, S).flatten(0, 1)
+    if added is not None:  # finite: a row of padding that sees nothing must not become NaN, which the next layer would spread
+        added = added.to(q.dtype).clamp(min=torch.finfo(q.dtype).min)
+    on_nTS = (q.new_zeros(1) if added is None else added).expand(B, H, T, S).flatten(0, 1)
     beta, out, step = int(added is not None), torch.empty_like(q_nTh), max(1, PIECE // (T * S * q.element_size()))
     for start in range(0, B * H, step):
         some = slice(start, start + step)

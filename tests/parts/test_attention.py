@@ -44,6 +44,19 @@ def test_pieces_equal_the_fused_kernel(rows: int, keys: int, kind: str, monkeypa
     torch.testing.assert_close(pieces(q, k, v, added, kind == "causal", 0.3), theirs, atol=2e-6, rtol=0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_row_that_sees_nothing_stays_finite(dtype: torch.dtype) -> None:
+    """Padding in front of a text; other rows are what they are without it, in whatever type the mask comes."""
+    q, k, v = torch.randn(3, 2, 4, 20, 8).to(dtype)
+    hidden = (torch.arange(20)[:, None] < 3) | (torch.arange(20) < 3)
+    added = torch.zeros(20, 20).masked_fill(hidden, -torch.inf)[None, None]
+    for causal in (False, True):
+        out = pieces(q, k, v, added, causal, 0.3)
+        assert out.dtype == dtype and out.isfinite().all()
+        rest = F.scaled_dot_product_attention(*(x[:, :, 3:].float() for x in (q, k, v)), is_causal=causal, scale=0.3)
+        torch.testing.assert_close(out[:, :, 3:].float(), rest, atol=2e-6 if dtype == torch.float32 else 3e-2, rtol=0)
+
+
 @pytest.mark.parametrize("mean", [0, 6, 12])
 def test_pieces_in_bf16_do_not_suffer_from_far_keys(mean: int) -> None:
     """Keys of a head have a mean far larger than what tells them apart, as trained ones do: scores of up to 46."""
