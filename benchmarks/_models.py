@@ -16,11 +16,13 @@ from transformers import (
     SiglipVisionModel,
 )
 
-from anyvlm.dual import DualSystem, Tower
+from anyvlm.dual import DualSystem
+from anyvlm.generate.device import place
+from anyvlm.generate.dual import DualModel
 from anyvlm.generate.prepack import prepack
 from anyvlm.parts.catalog.dinov2 import DINOV2_S
 from anyvlm.parts.catalog.llama import SMOLLM2_135M
-from anyvlm.parts.features import patches
+from anyvlm.parts.features import Encoder, patches
 from anyvlm.registry import system
 from anyvlm.seq import causal
 from anyvlm.system import VLM, Batch, Pixels, System
@@ -77,14 +79,20 @@ def encoders() -> dict[str, tuple[Encode, Encode]]:
     }
 
 
-def _pair(name: str, theirs: torch.nn.Module, out: str) -> tuple[Encode, Encode]:
-    """The picture's tower of a pair, ours as `anyvlm.load` leaves it."""
+def pair(name: str) -> DualModel:
+    """A system of towers as `anyvlm.load` leaves it on this machine, without a tokenizer."""
     named = system(name)
     assert isinstance(named, DualSystem)
-    tower = named.towers["image"]
-    assert isinstance(tower, Tower)
-    encoder, module = tower.encoder, named.build().to(torch.bfloat16).eval().towers["image"]
+    module = named.build().to(torch.bfloat16).eval()
     prepack(module)
+    return DualModel(named, module, None, place("cpu", "bf16"))
+
+
+def _pair(name: str, theirs: torch.nn.Module, out: str) -> tuple[Encode, Encode]:
+    """The picture's tower of a pair."""
+    mine = pair(name)
+    encoder, module = mine.system.towers["image"].encoder, mine.module.towers["image"]
+    assert isinstance(encoder, Encoder)
     theirs = theirs.to(torch.bfloat16).eval()
 
     def ours(pixels: torch.Tensor) -> torch.Tensor:

@@ -24,16 +24,14 @@ from PIL import Image
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from anyvlm.search.embedder import Towers
-
 
 class Processor(Protocol):
     def __call__(self, images: Sequence[Image.Image], *, return_tensors: str) -> Mapping[str, Tensor]: ...
 
 
-
 PICTURES = int(os.environ.get("ANYVLM_BENCH_PICTURES", "2000"))
 BATCH, ROUNDS = 32, 2
+SQUARE = {"height": 224, "width": 224}
 
 
 def run() -> list[Result]:
@@ -51,16 +49,16 @@ def run() -> list[Result]:
     ]
 
 
-SQUARE = {"height": 224, "width": 224}
-
-
 def measured(title: str, name: str, theirs: nn.Module, processor: Processor, pictures: int) -> list[Result]:
     """Ours against the plain script, and against the encoder alone."""
     import torch
+    from _models import pair
 
     from anyvlm.search.build import update
+    from anyvlm.search.embedder import Towers
 
-    towers, models = loaded(name), {"fp32": theirs.eval(), "bf16": deepcopy(theirs).to(torch.bfloat16).eval()}
+    towers = Towers(pair(name), name, "0" * 64)
+    models = {"fp32": theirs.eval(), "bf16": deepcopy(theirs).to(torch.bfloat16).eval()}
     with tempfile.TemporaryDirectory() as base:
         folder = Path(base, "pictures")
         paint(folder, pictures)
@@ -95,26 +93,6 @@ def measured(title: str, name: str, theirs: nn.Module, processor: Processor, pic
     share = mean(ours) / mean(encoder)
     named = f"{line}, of the encoder's rate"
     return [*out, Result(named, mean(ours), mean(encoder), "pictures/s", share, ">= 0.85x", share >= 0.85)]
-
-
-def loaded(name: str) -> Towers:
-    """As `anyvlm.load` leaves it."""
-    import torch
-
-    from anyvlm.dual import Dual, DualSystem
-    from anyvlm.generate.device import place
-    from anyvlm.generate.dual import DualModel
-    from anyvlm.generate.prepack import prepack
-    from anyvlm.registry import system
-    from anyvlm.search.embedder import Towers
-
-    torch.manual_seed(0)
-    named = system(name)
-    assert isinstance(named, DualSystem)
-    module = named.build().to(torch.bfloat16).eval()
-    assert isinstance(module, Dual)
-    prepack(module)
-    return Towers(DualModel(named, module, None, place("cpu", "bf16")), named.name, "0" * 64)
 
 
 def rate(job: Callable[[], object], pictures: int) -> float:

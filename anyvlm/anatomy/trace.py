@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-from anyvlm.parts.attention import pieces, piecewise, products
+from anyvlm.parts.attention import on_cpu
 
 
 class Trace(TorchDispatchMode):
@@ -131,11 +131,8 @@ class Kernels(TorchFunctionMode):
             q, k, v = (x for x in args if isinstance(x, Tensor))
             added, causal, scale = given.get("attn_mask"), bool(given.get("is_causal")), given.get("scale")
             assert (added is None or isinstance(added, Tensor)) and (scale is None or isinstance(scale, float))
-            factor = q.shape[-1] ** -0.5 if scale is None else scale
-            if not self.cuda and q.requires_grad and torch.is_grad_enabled():
-                return products(q, k, v, added, causal, factor)
-            if not self.cuda and piecewise(q, k, causal):
-                return pieces(q, k, v, added, causal, factor)
+            if not self.cuda and (out := on_cpu(q, k, v, added, causal, scale)) is not None:
+                return out
             return _Attention.apply(q, k, v)  # type: ignore[no-untyped-call]
         if self.cuda and func is torch.nn.functional.rms_norm:
             return _Norm.apply(args[0], given["weight"])  # type: ignore[no-untyped-call]
